@@ -1,0 +1,33 @@
+PYTHON ?= python3
+
+.PHONY: run test install bench lock
+
+run: .venv/run ## create .venv and run the service, with no configuration
+	@.venv/bin/todo-backend dev
+
+test: install ## formatting, lint, types and every test, with branch coverage and the Acceptance Checklist
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check
+	.venv/bin/mypy
+	.venv/bin/coverage erase
+	.venv/bin/coverage run -m pytest --checklist --numprocesses 3 --quiet
+	.venv/bin/coverage combine --quiet
+	.venv/bin/coverage report
+
+install: .venv/test ## create .venv with all that running, testing and benchmarking need from PyPI
+
+bench:
+	@echo "The benchmark comes with a later version."
+
+lock: install ## resolve the dependencies of pyproject.toml anew
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+		--extra dev --group build pyproject.toml --output-file requirements/run.txt
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--constraint requirements/run.txt \
+		--extra dev --group build --group test pyproject.toml --output-file requirements/test.txt
+
+.venv/%: requirements/%.txt pyproject.toml
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --require-hashes --requirement $<
+	.venv/bin/python -m pip install --no-deps --no-build-isolation --editable .
+	@touch $@
