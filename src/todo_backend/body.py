@@ -1,0 +1,86 @@
+"""A request's body: at most 64 KiB, and JSON to the letter of RFC 8259."""
+
+import json
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from todo_backend.errors import TodoError
+
+MAX_BODY_BYTES = 64 * 1024
+
+
+class BodyTooLarge(TodoError):
+    status = 413
+    detail = f"The body is larger than {MAX_BODY_BYTES // 1024} KiB"
+
+
+class BodyLimitMiddleware:
+    """Read the body before the route runs, and refuse one that is too large without reading the rest.
+
+    So a body that a route does not read is bounded too, and nothing has happened when it is refused.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope) if scope["type"] == "http" else {}
+        if "content-length" not in headers and "transfer-encoding" not in headers:
+            await self.app(scope, receive, send)
+            return
+
+        if int(headers.get("content-length", 0)) > MAX_BODY_BYTES:
+            raise BodyTooLarge
+
+        body = b""
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            if len(body) > MAX_BODY_BYTES:
+                raise BodyTooLarge
+            more = message.get("more_body", False)
+
+        whole: Iterator[Message] = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+        async def replay() -> Message:
+            return next(whole, None) or await receive()
+
+        await self.app(scope, replay, send)
+
+
+class StrictJSONRequest(Request):
+    """Refuses what Python's json lets pass (NaN, UTF-16, encoded surrogates), and makes every refusal a 422.
+
+    FastAPI answers 400 to a body that json refuses with anything but JSONDecodeError: malformed UTF-8, nesting
+    that is too deep, integers of too many digits.
+    """
+
+    async def json(self) -> Any:
+        try:
+            return json.loads((await self.body()).decode(), parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise json.JSONDecodeError(str(error), "", 0) from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+class StrictJSONRoute(APIRoute):
+    """A route whose handler gets a StrictJSONRequest (FastAPI, "Custom Request and APIRoute class")."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_strictly(request: Request) -> Response:
+            return await handle(StrictJSONRequest(request.scope, request.receive))
+
+        return handle_strictly

@@ -1,0 +1,138 @@
+"""The console program: `todo-backend dev`, `serve` and `token`.
+
+What only some commands need is imported by them: `token` answers in the time that FastAPI takes to be imported.
+"""
+# ruff: noqa: PLC0415
+
+import os
+import re
+import secrets
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import dotenv
+import typer
+
+from todo_backend import signals
+from todo_backend.auth import tokens
+from todo_backend.settings import CannotStart, Settings, TokenSettings
+
+DEV_USER = "dev-user"
+DEV_FOLDER = Path(".todo-backend")
+DEV_TOKEN_LIFETIME = 24 * 60 * 60  # seconds
+UNITS = {"s": 1, "m": 60, "h": 60 * 60, "d": 24 * 60 * 60}  # in seconds
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="The todo backend for Next.js, Better Auth and Neon.",
+)
+
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
+
+
+def main() -> None:
+    signals.watch()
+    try:
+        app(prog_name="todo-backend")
+    except CannotStart as error:
+        if signals.stopping.is_set():  # PostgreSQL's own programs get the terminal's Ctrl-C too
+            sys.exit(0)
+        typer.echo(error, err=True)
+        sys.exit(error.exit_code)
+
+
+@app.command()
+def dev(host: Host = "127.0.0.1", port: Port = 8000) -> None:
+    """Run it with no configuration: embedded PostgreSQL, reload on code changes.
+
+    Writes .env with a new BETTER_AUTH_SECRET when there is none. Without DATABASE_URL it runs a PostgreSQL of its
+    own, whose data stay in .todo-backend/, so that tasks survive a restart.
+    """
+    from contextlib import ExitStack
+
+    from todo_backend import server
+    from todo_backend.database.embedded import embedded_server
+
+    _ensure_secret()
+    TokenSettings.load()
+    with server.listen(host, port) as listener, ExitStack() as stack:
+        database = "the one of DATABASE_URL"
+        if not _is_set("DATABASE_URL"):
+            typer.echo("Starting PostgreSQL ...")
+            database = f"embedded PostgreSQL, its data in {DEV_FOLDER}/"
+            # The server is another process, which reads the environment.
+            os.environ["DATABASE_URL"] = stack.enter_context(embedded_server(DEV_FOLDER))
+        settings = Settings.load()
+        server.check_database(settings)
+        _introduce(settings, server.base_url(listener), database)
+        server.serve_reloading(settings, listener)
+
+
+@app.command()
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+) -> None:
+    """Run it strictly: DATABASE_URL and BETTER_AUTH_SECRET must be set, in the environment or in .env."""
+    settings = Settings.load()
+
+    from todo_backend import server
+
+    with server.listen(host, port) as listener:
+        server.serve(settings, listener, workers=workers)
+
+
+@app.command()
+def token(
+    user: Annotated[str, typer.Option(metavar="ID", help="Whose token: its sub claim.")] = DEV_USER,
+    expires: Annotated[str, typer.Option(metavar="TIME", help="How long it is good: 30s, 15m, 12h, 7d.")] = "15m",
+) -> None:
+    """Print a token signed with BETTER_AUTH_SECRET, and nothing else."""
+    form = re.fullmatch("([0-9]{1,9})([smhd])", expires)
+    if not form:
+        raise typer.BadParameter("give a number and s, m, h or d, such as 15m", param_hint="--expires")
+    if not tokens.is_user_id(user):
+        raise typer.BadParameter("give 1 to 255 characters, no control characters", param_hint="--user")
+    typer.echo(_sign(TokenSettings.load(), user, lifetime=int(form[1]) * UNITS[form[2]]))
+
+
+def _sign(settings: TokenSettings, user: str, *, lifetime: float) -> str:
+    return tokens.sign(user, secret=settings.better_auth_secret.get_secret_value().encode(), lifetime=lifetime)
+
+
+def _is_set(name: str) -> bool:
+    return bool(os.environ.get(name) or dotenv.dotenv_values(".env").get(name))
+
+
+def _ensure_secret() -> None:
+    if not _is_set("BETTER_AUTH_SECRET"):
+        dotenv.set_key(".env", "BETTER_AUTH_SECRET", secrets.token_hex(32), quote_mode="never")
+        typer.echo("Wrote a new BETTER_AUTH_SECRET to .env")
+
+
+def _introduce(settings: Settings, base_url: str, database: str) -> None:
+    """Print what a newcomer needs to know, and a line to paste."""
+    secret = "the environment" if os.environ.get("BETTER_AUTH_SECRET") else ".env"
+    rows = {
+        "API": f"{base_url}/api/tasks",
+        "Docs": f"{base_url}/docs",
+        "Database": database,
+        "Secret": f"BETTER_AUTH_SECRET in {secret}; give Better Auth the same",
+        "Frontend": ", ".join(settings.cors_origins),
+    }
+    typer.secho("\ntodo-backend is ready\n", bold=True)
+    for name, value in rows.items():
+        typer.echo("  " + typer.style(f"{name:<10}", fg="cyan") + value)
+    typer.echo(f"\nCreate a task as {DEV_USER} (the token is good for a day):\n")
+    typer.secho(
+        f"curl {base_url}/api/tasks -H 'Content-Type: application/json' -d '{{\"title\": \"Buy milk\"}}'"
+        f" -H 'Authorization: Bearer {_sign(settings, DEV_USER, lifetime=DEV_TOKEN_LIFETIME)}'\n",
+        fg="green",
+    )
+    typer.echo("Ctrl-C stops the server.\n")

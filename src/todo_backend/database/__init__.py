@@ -1,0 +1,1 @@
+"""PostgreSQL: docs/spec.md, "Database Schema & Connection"."""

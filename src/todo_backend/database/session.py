@@ -1,0 +1,80 @@
+"""A session for a route, and the one way in which a statement is run."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from sqlalchemy import Executable, Row
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from todo_backend.errors import TodoError
+
+log = logging.getLogger(__name__)
+
+TIME_LIMIT = 7.0  # seconds from get_db until a statement is told to stop, the wait for a connection included
+GRACE = 1.5  # seconds it has to do so
+
+
+class DatabaseUnavailable(TodoError):
+    status = 503
+    detail = "Database unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "1"})
+
+
+async def get_db(request: Request) -> AsyncSession:
+    """Return a session on the pool of the service, for one request.
+
+    It takes a connection at its first statement. `run` gives it back right after; whoever uses the session's own
+    methods does so in `async with db:`.
+
+    Raises:
+        DatabaseUnavailable: the schema is not there yet, because the database has been away since the start.
+    """
+    if not request.state.database.ready:
+        raise DatabaseUnavailable
+    deadline = asyncio.get_running_loop().time() + TIME_LIMIT
+    return AsyncSession(request.state.database.engine, info={"deadline": deadline})
+
+
+SessionDep = Annotated[AsyncSession, Depends(get_db)]
+
+
+async def run(
+    db: AsyncSession, statement: Executable, parameters: Mapping[str, Any] | None = None
+) -> Sequence[Row[Any]]:
+    """Run one statement as a transaction of its own, and return its rows.
+
+    Raises:
+        DatabaseUnavailable: the database did not answer in time, or at all. The statement may have taken effect.
+    """
+    try:
+        async with time_limit(db.info["deadline"]), db:
+            return (await db.execute(statement, parameters)).all()
+    except (OperationalError, InterfaceError, PoolTimeoutError, TimeoutError) as error:
+        log.warning("Database unavailable: %s", describe(error))
+        raise DatabaseUnavailable from error
+
+
+@contextlib.asynccontextmanager
+async def time_limit(deadline: float) -> AsyncIterator[None]:
+    """Raise TimeoutError when the event loop's clock reaches the deadline, or little later.
+
+    Cancelled once, psycopg asks the server to stop and awaits its answer; cancelled again, because that does not
+    come either, it drops the connection. So a slow server is not left with the work, and a silent network does not
+    hold the request.
+    """
+    async with asyncio.timeout_at(deadline + GRACE), asyncio.timeout_at(deadline):
+        yield
+
+
+def describe(error: Exception) -> str:
+    """Return what the driver says of a failure, on one line. libpq never says the password."""
+    cause = getattr(error, "orig", None) or error
+    return " ".join(str(cause).split()) or "no answer in time"

@@ -1,0 +1,105 @@
+"""Every failure becomes `{"detail": "<a sentence>"}`: docs/spec.md, "Error Handling & Validation".
+
+TodoError
+├── Unauthorized         401  auth/middleware.py
+├── TaskNotOwned         403  tasks/store.py
+├── TaskNotFound         404  tasks/store.py
+├── BodyTooLarge         413  body.py
+└── DatabaseUnavailable  503  database/session.py
+"""
+
+import logging
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from todo_backend.openapi import Fault, InvalidRequest
+
+log = logging.getLogger(__name__)
+
+
+class TodoError(Exception):
+    """A failure that the client is told of.
+
+    Args:
+        detail: the sentence in the answer; the class's own by default.
+        headers: header fields of the answer.
+    """
+
+    status = 500
+    detail = "Internal server error"
+
+    def __init__(self, detail: str | None = None, headers: Mapping[str, str] | None = None) -> None:
+        self.detail = detail or self.detail
+        self.headers = headers
+        super().__init__(self.detail)
+
+    def response(self) -> JSONResponse:
+        return JSONResponse({"detail": self.detail}, self.status, self.headers)
+
+
+class ErrorMiddleware:
+    """Answer what a route, or a middleware inside this one, raises.
+
+    Starlette's own handler for Exception runs outside every middleware, where the answer would lose its CORS
+    header fields and the browser would hide it from the frontend.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        started = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched_send)
+        except Exception as error:
+            if started:
+                raise  # half an answer is out: only cutting the connection tells the client
+            if not isinstance(error, TodoError):
+                log.exception("%s %s failed", scope["method"], scope["path"])
+                error = TodoError()
+            await error.response()(scope, receive, send)
+
+
+async def handle_invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
+    """Say field and fault, as a sentence for people and as a list for programs, and never repeat the input."""
+    faults = [Fault(**fault) for fault in error.errors()]
+    if isinstance(error.body, bytes):
+        # FastAPI hands on the raw bytes, and a puzzling fault, where the content type is not JSON.
+        faults = [Fault(loc=["body"], msg="Content-Type must be application/json", type="content_type")]
+    elif faults[0].type == "json_invalid":
+        # FastAPI names a position where the others name a field.
+        faults = [Fault(loc=["body"], msg="Not valid JSON", type="json_invalid")]
+    sentence = "; ".join(f"{'.'.join(map(str, fault.loc[1:] or fault.loc))}: {fault.msg}" for fault in faults)
+    return JSONResponse(InvalidRequest(detail=sentence, errors=faults).model_dump(), 422)
+
+
+async def handle_http_exception(request: Request, error: HTTPException) -> JSONResponse:
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and "route" in request.scope:
+        # FastAPI names the methods of the first route on the path, RFC 9110 (section 15.5.6) wants all of them.
+        path = request.scope["route"].path
+        routes = [route for route in iter_route_contexts(request.app.routes) if route.path == path]
+        headers["Allow"] = ", ".join(sorted(method for route in routes for method in route.methods or ()))
+    return JSONResponse({"detail": error.detail}, error.status_code, headers)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Replace FastAPI's two handlers, which answer a list where this service answers a sentence."""
+    app.exception_handler(RequestValidationError)(handle_invalid_request)
+    app.exception_handler(HTTPException)(handle_http_exception)

@@ -1,0 +1,71 @@
+"""The application: the one place where the parts meet."""
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from sqlalchemy import select
+from starlette.middleware import Middleware
+
+from todo_backend import __version__
+from todo_backend.auth.middleware import AuthMiddleware, NoStoreMiddleware
+from todo_backend.body import BodyLimitMiddleware
+from todo_backend.cors import ListedOriginsMiddleware
+from todo_backend.database.session import SessionDep, run
+from todo_backend.database.startup import open_database
+from todo_backend.errors import ErrorMiddleware, add_error_handlers
+from todo_backend.openapi import refusals
+from todo_backend.settings import Settings
+from todo_backend.tasks.routes import router
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the service for these settings."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        url = settings.database_url.get_secret_value()
+        async with open_database(url, pool_size=settings.database_pool_size) as database:
+            yield {"database": database}
+
+    logging.getLogger("todo_backend").setLevel(settings.log_level.upper())
+    secret = settings.better_auth_secret.get_secret_value().encode()
+    app = FastAPI(
+        title="todo-backend",
+        version=__version__,
+        description="Tasks of many users, each seen and changed by its owner alone.",
+        lifespan=lifespan,
+        redirect_slashes=False,  # some clients leave the Authorization header out when they follow a redirect
+        redoc_url=None,
+        generate_unique_id_function=operation_id,
+        # From the outside in. Whatever fails inside ErrorMiddleware gets CORS header fields on its answer, and
+        # a request without a valid token is refused before its body is read.
+        middleware=[
+            Middleware(ListedOriginsMiddleware, origins=settings.cors_origins),
+            Middleware(NoStoreMiddleware),
+            Middleware(ErrorMiddleware),
+            Middleware(AuthMiddleware, secret=secret),
+            Middleware(BodyLimitMiddleware),
+        ],
+    )
+    add_error_handlers(app)
+    app.include_router(router)
+    app.add_api_route("/health", health, tags=["health"], responses=refusals(503))
+    return app
+
+
+def operation_id(route: APIRoute) -> str:
+    """Name an operation as its function is named, so that generated clients read well."""
+    return route.name
+
+
+async def health(db: SessionDep) -> dict[str, str]:
+    """Whether the database answers."""
+    await run(db, select(1))
+    return {"status": "ok"}
+
+
+app = create_app(Settings.load())

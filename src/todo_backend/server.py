@@ -1,0 +1,120 @@
+"""The application under uvicorn: what `serve` and `dev` run."""
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import ChangeReload, Multiprocess
+
+from todo_backend.database.startup import open_database
+from todo_backend.settings import CannotStart, Settings
+from todo_backend.signals import hand_over
+
+log = logging.getLogger(__name__)
+
+GRACE = 8  # seconds that requests under way have to finish in, after a signal to stop
+# psycopg cannot use Windows' default loop (https://www.psycopg.org/psycopg3/docs/advanced/async.html).
+LOOP = "asyncio:SelectorEventLoop" if sys.platform == "win32" else "uvloop"
+
+
+class PortTaken(CannotStart):
+    """The address cannot be listened on."""
+
+
+class WorkersFailed(CannotStart):
+    """No worker came up, though the database had been checked before."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the port, before anything else is started.
+
+    Raises:
+        PortTaken: it is not to be had.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        if os.name == "posix":  # pragma: no branch  # elsewhere it would let two servers share the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+    except OSError as error:
+        raise PortTaken(f"Cannot listen on {host}, port {port}: {error.strerror}. Try another --port.") from error
+    return listener
+
+
+def base_url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def configure(settings: Settings, **options: Any) -> uvicorn.Config:
+    """Return uvicorn's configuration, and set the log up. The options are uvicorn's."""
+    level = settings.log_level.upper()
+    return uvicorn.Config(
+        "todo_backend.main:app",
+        loop=LOOP,
+        ws="none",
+        lifespan="on",
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+        log_config={
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+            "root": {"level": "WARNING", "handlers": ["stderr"]},
+            "loggers": {"todo_backend": {"level": level}, "uvicorn": {"level": level}},
+        },
+        **options,
+    )
+
+
+def check_database(settings: Settings) -> None:
+    """Bring the schema up to date, and end where no worker would get any further; one that is away may come back.
+
+    Raises:
+        DatabaseRefused: the database is there, and waiting will not help.
+    """
+
+    async def open_and_close() -> None:
+        async with open_database(settings.database_url.get_secret_value(), pool_size=1):
+            pass
+
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(open_and_close())
+
+
+def serve(settings: Settings, listener: socket.socket, *, workers: int) -> None:
+    """Serve until a signal comes.
+
+    Raises:
+        DatabaseRefused, WorkersFailed: nothing was served.
+    """
+    config = configure(settings, workers=workers, access_log=settings.log_level == "debug")
+    check_database(settings)
+    log.info("Listening on %s, workers: %d", base_url(listener), workers)
+    if workers == 1:
+        server = uvicorn.Server(config)
+        hand_over(server.handle_exit)
+        server.run(sockets=[listener])
+        return
+    supervisor = Multiprocess(config, sockets=[listener])
+    hand_over(lambda number, _: supervisor.signal_queue.append(number))
+    supervisor.run()
+    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+        raise WorkersFailed("The workers do not start; the log says why.")
+
+
+def serve_reloading(settings: Settings, listener: socket.socket) -> None:
+    """Serve until a signal comes, and begin anew whenever the code of this package changes."""
+    config = configure(settings, reload=True, reload_dirs=[str(Path(__file__).parent)])
+    supervisor = ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener])
+    hand_over(supervisor.signal_handler)
+    supervisor.run()

@@ -1,0 +1,1 @@
+"""Tasks: docs/spec.md, "API Endpoints", "Data Models (Pydantic + SQLModel)", "Security & Ownership Rules"."""

@@ -1,0 +1,79 @@
+"""The six operations of `/api/tasks`."""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BeforeValidator
+from pydantic_core import PydanticKnownError
+from sqlalchemy import Row
+
+from todo_backend.auth.dependencies import CurrentUser
+from todo_backend.body import StrictJSONRoute
+from todo_backend.database.session import SessionDep
+from todo_backend.openapi import refusals
+from todo_backend.tasks import store
+from todo_backend.tasks.models import TaskCreate, TaskRead, TaskUpdate
+
+router = APIRouter(
+    prefix="/api/tasks", tags=["tasks"], route_class=StrictJSONRoute, responses=refusals(401, 413, 422, 503)
+)
+of_one_task = refusals(403, 404)
+
+MAX_ID = 2**63 - 1  # PostgreSQL's bigint
+
+
+def _parse_id(text: object) -> int:
+    """Read an integer as people write it. Pydantic itself would take `1.0`, `1_0` and ` 1 ` for one too.
+
+    What no id can be, because it is too large for the database, is no mistake in form: it stands for 0, which
+    no task has.
+    """
+    if not isinstance(text, str) or not re.fullmatch("-?[0-9]+", text):
+        raise PydanticKnownError("int_parsing")
+    number = int(text) if len(text) < 100 else 0  # int() itself refuses thousands of digits
+    return number if abs(number) <= MAX_ID else 0
+
+
+TaskId = Annotated[int, BeforeValidator(_parse_id), Path(description="The task's `id`.")]
+Status = Annotated[store.Status, Query(description="Which tasks.")]
+
+# What a store function gives; response_model makes a TaskRead of it.
+TaskRow = Row[Any]
+
+
+@router.get("", response_model=list[TaskRead])
+async def list_tasks(user: CurrentUser, db: SessionDep, status: Status = "all") -> Sequence[TaskRow]:
+    """The user's tasks, oldest first."""
+    return await store.list_tasks(db, user["id"], status)
+
+
+@router.post("", response_model=TaskRead, status_code=201)
+async def create_task(user: CurrentUser, db: SessionDep, task: TaskCreate) -> TaskRow:
+    """A new task of the user's, not completed yet."""
+    return await store.create_task(db, user["id"], task)
+
+
+@router.get("/{task_id}", response_model=TaskRead, responses=of_one_task)
+async def get_task(user: CurrentUser, db: SessionDep, task_id: TaskId) -> TaskRow:
+    """One task of the user's."""
+    return await store.get_task(db, user["id"], task_id)
+
+
+@router.put("/{task_id}", response_model=TaskRead, responses=of_one_task)
+async def update_task(user: CurrentUser, db: SessionDep, task_id: TaskId, task: TaskUpdate) -> TaskRow:
+    """Change the title, the description or both. A field that is left out stays; `description: null` clears it."""
+    return await store.update_task(db, user["id"], task_id, task)
+
+
+@router.delete("/{task_id}", response_model=TaskRead, responses=of_one_task)
+async def delete_task(user: CurrentUser, db: SessionDep, task_id: TaskId) -> TaskRow:
+    """Delete a task, and answer it as it was."""
+    return await store.delete_task(db, user["id"], task_id)
+
+
+@router.patch("/{task_id}/complete", response_model=TaskRead, responses=of_one_task)
+async def toggle_task(user: CurrentUser, db: SessionDep, task_id: TaskId) -> TaskRow:
+    """Complete a pending task, or reopen a completed one."""
+    return await store.toggle_task(db, user["id"], task_id)

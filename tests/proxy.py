@@ -1,0 +1,110 @@
+"""A TCP proxy before a real PostgreSQL: it counts round trips, and plays the faults of a network."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+
+class Proxy:
+    """Listens on a port of its own, in a thread, and passes bytes on to PostgreSQL's Unix socket.
+
+    Attributes:
+        trips: how many times the client spoke and then waited for the server, all connections together.
+        connections: how many connections were ever made.
+    """
+
+    def __init__(self, server: Path) -> None:
+        self.server = server
+        self.port = 0
+        self.trips = 0
+        self.connections = 0
+        self._mode = "flow"
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._listening = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._listen()))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._listening.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join()
+
+    def url(self, database: str, parameters: str = "") -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}?sslmode=disable{parameters}"
+
+    def flow(self) -> None:
+        """Pass everything on. What was swallowed is lost, with its connection."""
+        if self._mode == "stall":
+            self.cut()
+        self._mode = "flow"
+
+    def stall(self) -> None:
+        """Swallow every byte in both directions, and keep the connections open."""
+        self._mode = "stall"
+
+    def refuse(self) -> None:
+        """Close every connection, and each new one at once."""
+        self._mode = "refuse"
+        self.cut()
+
+    def cut(self, *, reset: bool = False) -> None:
+        """Close every connection, as a compute that falls asleep does; or reset them, as one that crashes does."""
+        asyncio.run_coroutine_threadsafe(self._cut(reset), self._loop).result(10)
+
+    async def _cut(self, reset: bool = False) -> None:
+        for writer in self._writers:
+            if reset:
+                now = struct.pack("ii", 1, 0)
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
+
+    async def _listen(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._end = asyncio.Event()
+        async with await asyncio.start_server(self._serve, "127.0.0.1", 0) as listener:
+            self.port = listener.sockets[0].getsockname()[1]
+            self._listening.set()
+            await self._end.wait()
+            self._mode = "refuse"
+            await self._cut()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        if self._mode == "refuse":
+            writer.close()
+            return
+        server_reader, server_writer = await asyncio.open_unix_connection(self.server)
+        writers = {writer, server_writer}
+        self._writers |= writers
+        server_spoke = True
+
+        def to_server(data: bytes) -> None:
+            nonlocal server_spoke
+            self.trips += server_spoke
+            server_spoke = False
+            server_writer.write(data)
+
+        def to_client(data: bytes) -> None:
+            nonlocal server_spoke
+            server_spoke = True
+            writer.write(data)
+
+        async def pump(source: asyncio.StreamReader, forward: Callable[[bytes], None]) -> None:
+            with contextlib.suppress(OSError):
+                while data := await source.read(65536):
+                    if self._mode == "flow":
+                        forward(data)
+            for end in writers:
+                end.close()
+
+        await asyncio.gather(pump(reader, to_server), pump(server_reader, to_client))
+        self._writers -= writers

