@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: run test install bench lock
+.PHONY: run test install bench openapi lock
 
 run: .venv/run ## create .venv and run the service, with no configuration
 	@.venv/bin/todo-backend dev
@@ -10,7 +10,7 @@ test: install ## formatting, lint, types and every test, with branch coverage an
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/coverage erase
-	.venv/bin/coverage run -m pytest --checklist --numprocesses 3 --quiet
+	.venv/bin/coverage run -m pytest --checklist --numprocesses 3 --dist loadgroup --quiet
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report
 
@@ -18,6 +18,10 @@ install: .venv/test ## create .venv with all that running, testing and benchmark
 
 bench:
 	@echo "The benchmark comes with a later version."
+
+openapi: install ## write openapi.json anew
+	DATABASE_URL=postgresql:///unused BETTER_AUTH_SECRET=unused-unused-unused-unused-unused .venv/bin/python -c \
+		"import json, todo_backend.main as m; print(json.dumps(m.app.openapi(), indent=2))" > openapi.json
 
 lock: install ## resolve the dependencies of pyproject.toml anew
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \

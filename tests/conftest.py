@@ -101,3 +101,12 @@ def anonymous(service: Service) -> Iterator[httpx.Client]:
     """Nobody."""
     with service.client() as client:
         yield client
+
+
+@pytest.fixture
+def broken(tmp_path: Path, database: str, url: Callable[[str], str]) -> Iterator[Service]:
+    """A service with a bug: a column that it reads is not there."""
+    with serving(tmp_path, url(database)) as service:
+        with psycopg.connect(url(database)) as connection:
+            connection.execute("ALTER TABLE tasks RENAME completed TO done")
+        yield service

@@ -236,15 +236,6 @@ def cors_headers(answer: httpx.Response) -> dict[str, str]:
     return {name: value for name, value in answer.headers.items() if name.startswith("access-control-")}
 
 
-@pytest.fixture
-def broken(tmp_path: Path, database: str, url: Callable[[str], str]) -> Iterator[Service]:
-    """A service with a bug: a column that it reads is not there."""
-    with serving(tmp_path, url(database)) as service:
-        with psycopg.connect(url(database)) as connection:
-            connection.execute("ALTER TABLE tasks RENAME completed TO done")
-        yield service
-
-
 @pytest.mark.proves("ERR-4", "CORS-1", "HTTP-1")
 def test_a_bug_is_a_500_that_tells_nothing(broken: Service) -> None:
     with broken.client("user") as client:

@@ -1,9 +1,13 @@
 """What /openapi.json promises, from which clients are generated."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+COMMITTED = Path(__file__).parent.parent / "openapi.json"
 
 OPERATIONS = {
     "list_tasks": ("get", "/api/tasks", {"200", "401", "413", "422", "503"}),
@@ -64,3 +68,9 @@ def test_the_examples_are_valid(document: dict[str, Any], client: httpx.Client) 
     assert set(created.json()) == set(schemas["TaskRead"]["examples"][0])
     changed = client.put(f"/api/tasks/{created.json()['id']}", json=schemas["TaskUpdate"]["examples"][0])
     assert changed.status_code == 200
+
+
+@pytest.mark.proves("BA-9", "API-1")
+def test_the_committed_document_is_current(document: dict[str, Any]) -> None:
+    """`make openapi` writes it anew."""
+    assert json.loads(COMMITTED.read_text()) == document

@@ -1,4 +1,4 @@
-"""The console program: `todo-backend dev`, `serve` and `token`.
+"""The console program: `todo-backend dev`, `serve`, `token` and `check`.
 
 What only some commands need is imported by them: `token` answers in the time that FastAPI takes to be imported.
 """
@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
@@ -100,6 +101,33 @@ def token(
     if not tokens.is_user_id(user):
         raise typer.BadParameter("give 1 to 255 characters, no control characters", param_hint="--user")
     typer.echo(_sign(TokenSettings.load(), user, lifetime=int(form[1]) * UNITS[form[2]]))
+
+
+@app.command()
+def check(
+    token: Annotated[
+        str | None, typer.Option(metavar="JWT", help="A token to explain, as the frontend sends it.")
+    ] = None,
+) -> None:
+    """Say what is well and what is not: settings, database, key set and, if given, a token."""
+    import asyncio
+
+    from todo_backend.check import Finding, examine
+
+    async def report() -> list[Finding]:
+        findings = []
+        async for finding in examine(token):
+            mark = typer.style("ok  ", fg="green") if finding.well else typer.style("FAIL", fg="red")
+            typer.echo(f"{mark}  {finding.subject:<9}  {finding.text}")
+            if finding.cure:
+                typer.echo("\n" + textwrap.indent(finding.cure, " " * 6) + "\n")
+            findings.append(finding)
+        return findings
+
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        findings = runner.run(report())
+    if not all(finding.well for finding in findings):
+        raise typer.Exit(1)
 
 
 def _sign(settings: TokenSettings, user: str, *, lifetime: float) -> str:

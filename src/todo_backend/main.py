@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 
 from todo_backend import __version__
 from todo_backend.auth.middleware import AuthMiddleware, NoStoreMiddleware
+from todo_backend.auth.verifier import Verifier
 from todo_backend.body import BodyLimitMiddleware
 from todo_backend.cors import ListedOriginsMiddleware
 from todo_backend.database.session import SessionDep, run
@@ -33,6 +34,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     logging.getLogger("todo_backend").setLevel(settings.log_level.upper())
     secret = settings.better_auth_secret.get_secret_value().encode()
+    verifier = Verifier(secret, settings.better_auth_url)
     app = FastAPI(
         title="todo-backend",
         version=__version__,
@@ -47,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
             Middleware(ListedOriginsMiddleware, origins=settings.cors_origins),
             Middleware(NoStoreMiddleware),
             Middleware(ErrorMiddleware),
-            Middleware(AuthMiddleware, secret=secret),
+            Middleware(AuthMiddleware, verifier=verifier),
             Middleware(BodyLimitMiddleware),
         ],
     )

@@ -2,7 +2,8 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from todo_backend.auth.tokens import InvalidToken, verify
+from todo_backend.auth.tokens import InvalidToken
+from todo_backend.auth.verifier import Verifier
 from todo_backend.errors import TodoError
 
 PREFIX = "/api"
@@ -51,26 +52,23 @@ class NoStoreMiddleware:
 
 
 class AuthMiddleware:
-    """Put the token's user into `request.state.user`, or refuse the request.
+    """Put the token's user into `request.state.user`, or refuse the request."""
 
-    Args:
-        secret: the key of HS256, BETTER_AUTH_SECRET's raw bytes.
-    """
-
-    def __init__(self, app: ASGIApp, *, secret: bytes) -> None:
+    def __init__(self, app: ASGIApp, *, verifier: Verifier) -> None:
         self.app = app
-        self.secret = secret
+        self.verifier = verifier
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if is_protected(scope):
-            scope["state"]["user"] = {"id": self.authenticate(scope["headers"])}
+            scope["state"]["user"] = {"id": await self.authenticate(scope["headers"])}
         await self.app(scope, receive, send)
 
-    def authenticate(self, headers: list[tuple[bytes, bytes]]) -> str:
+    async def authenticate(self, headers: list[tuple[bytes, bytes]]) -> str:
         """Return the id of the user whose token the header fields carry.
 
         Raises:
             Unauthorized: there is no token, or not a valid one.
+            KeySetUnavailable: the token cannot be judged now.
         """
         credentials = [value for name, value in headers if name == b"authorization"]
         if not credentials:
@@ -81,6 +79,6 @@ class AuthMiddleware:
         if scheme.lower() != "bearer":
             raise Unauthorized("The Authorization header does not have the form Bearer <token>")
         try:
-            return verify(token.strip(), secret=self.secret)
+            return await self.verifier.verify(token.strip())
         except InvalidToken as error:
             raise Unauthorized(str(error), "invalid_token") from None

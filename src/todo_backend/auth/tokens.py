@@ -1,4 +1,4 @@
-"""Signing and verifying the HS256 tokens that Better Auth and this service share a secret for."""
+"""What makes a token acceptable, and signing one like it."""
 
 import json
 import re
@@ -7,7 +7,9 @@ from typing import Any
 
 import jwt
 
-ALGORITHM = "HS256"
+HMAC = "HS256"
+ASYMMETRIC = ("EdDSA", "ES256", "ES384", "ES512", "RS256", "PS256")
+
 LEEWAY = 30  # seconds that the clocks of two machines may differ
 MAX_TOKEN_BYTES = 8 * 1024
 MAX_USER_ID_LENGTH = 255
@@ -17,11 +19,22 @@ _MAX_NUMERIC_DATE = 2**53
 
 _UNFIT_FOR_USER_ID = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, lone surrogates
 
-_jws = jwt.PyJWS(algorithms=[ALGORITHM])
+_jws = jwt.PyJWS(algorithms=[HMAC, *ASYMMETRIC])
+
+SEND_THE_JWT = "send the token of authClient.token()"
 
 
 class InvalidToken(Exception):
-    """A token that is not accepted; its text is the reason, one ASCII sentence that never quotes the token."""
+    """A token that is not accepted; its text is the reason, one ASCII sentence that never quotes the token.
+
+    Args:
+        cure: what to change in Better Auth's configuration, where that is not said by the reason: a key of
+            todo_backend.check.CURES.
+    """
+
+    def __init__(self, reason: str, cure: str = "") -> None:
+        super().__init__(reason)
+        self.cure = cure
 
 
 def sign(user_id: str, *, secret: bytes, lifetime: float) -> str:
@@ -31,55 +44,79 @@ def sign(user_id: str, *, secret: bytes, lifetime: float) -> str:
         lifetime: seconds until it expires.
     """
     now = int(time.time())
-    return jwt.encode({"sub": user_id, "iat": now, "exp": now + int(lifetime)}, secret, ALGORITHM)
+    return jwt.encode({"sub": user_id, "iat": now, "exp": now + int(lifetime)}, secret, HMAC)
 
 
-def verify(token: str, *, secret: bytes) -> str:
-    """Return the user id of a token.
+def read_header(token: str) -> dict[str, Any]:
+    """Return the header of a token, of which nothing is verified yet.
+
+    Raises:
+        InvalidToken: it is no JWT in the compact form of RFC 7515, or has a header that is not supported.
+    """
+    if len(token) > MAX_TOKEN_BYTES:
+        raise InvalidToken(f"The token is longer than {MAX_TOKEN_BYTES // 1024} KiB")
+    if token.count(".") != 2:
+        raise InvalidToken(f"The token is not a JWT; Better Auth's session token is none: {SEND_THE_JWT}", "client")
+    try:
+        header = jwt.get_unverified_header(token)
+    except (jwt.InvalidTokenError, ValueError):
+        raise InvalidToken("The token is not a well-formed JWT") from None
+    if "crit" in header:
+        raise InvalidToken("The token has a crit header, which is not supported")
+    return header
+
+
+def read_claims(token: str, key: bytes | jwt.PyJWK, algorithm: str, *, now: float) -> dict[str, Any]:
+    """Return the claims of a token that the key has signed, once they are judged.
 
     Signature and structure are PyJWT's to judge (RFC 7515), the claims are judged here (RFC 7519): PyJWT lets
-    pass a missing `exp`, an empty `sub`, numbers in strings and infinity, and refuses the `aud` that Better Auth
-    sets to its own URL, for which the shared secret is proof enough.
+    pass a missing `exp`, an empty `sub`, numbers in strings and infinity.
+
+    Args:
+        algorithm: the one with which the key is used, whatever the token says.
+        now: seconds since the epoch.
 
     Raises:
         InvalidToken: the token is not accepted.
     """
-    if len(token) > MAX_TOKEN_BYTES:
-        raise InvalidToken(f"The token is longer than {MAX_TOKEN_BYTES // 1024} KiB")
     try:
-        decoded = _jws.decode_complete(token, secret, [ALGORITHM])
-        claims = json.loads(decoded["payload"])
-    except jwt.InvalidAlgorithmError:
-        raise InvalidToken(f"The token is not signed with {ALGORITHM}") from None
+        claims = json.loads(_jws.decode(token, key, [algorithm]))
     except jwt.InvalidSignatureError:
-        raise InvalidToken("The token's signature does not match BETTER_AUTH_SECRET") from None
+        what, cure = ("BETTER_AUTH_SECRET", "secret") if algorithm == HMAC else ("its key", "key set")
+        raise InvalidToken(f"The token's signature does not match {what}", cure) from None
     except (jwt.InvalidTokenError, ValueError, RecursionError):
         raise InvalidToken("The token is not a well-formed JWT") from None
-    if "crit" in decoded["header"]:
-        raise InvalidToken("The token has a crit header, which is not supported")
     if not isinstance(claims, dict):
         raise InvalidToken("The token's payload is not a JSON object")
-    return _judge(claims, now=time.time())
+    _judge_times(claims, now)
+    _judge_subject(claims)
+    return claims
 
 
-def _judge(claims: dict[str, Any], *, now: float) -> str:
+def _judge_times(claims: dict[str, Any], now: float) -> None:
     expires_at = _numeric_date(claims, "exp")
     not_before = _numeric_date(claims, "nbf")
     issued_at = _numeric_date(claims, "iat")
     if expires_at is None:
         raise InvalidToken("The token has no exp claim")
     if now >= expires_at + LEEWAY:
-        raise InvalidToken("The token has expired")
+        raise InvalidToken("The token has expired", "expired")
     if not_before is not None and now < not_before - LEEWAY:
         raise InvalidToken("The token is not valid yet")
     if issued_at is not None and now < issued_at - LEEWAY:
         raise InvalidToken("The token was issued in the future")
+
+
+def _judge_subject(claims: dict[str, Any]) -> None:
     user_id = claims.get("sub")
+    if user_id is None and "session" in claims:
+        raise InvalidToken(
+            f"The token has no sub claim, it is Better Auth's session cookie: {SEND_THE_JWT}", "client"
+        )
     if user_id is None:
         raise InvalidToken("The token has no sub claim")
     if not is_user_id(user_id):
         raise InvalidToken("The token's sub claim is not a user id")
-    return str(user_id)
 
 
 def _numeric_date(claims: dict[str, Any], name: str) -> float | None:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, select
 
 # Any number that no other program on the database uses for its own lock.
@@ -18,6 +20,12 @@ def upgrade(connection: Connection) -> None:
     """
     connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
     command.upgrade(config(connection), "head")
+
+
+def is_current(connection: Connection) -> bool:
+    """Tell whether the schema is up to date."""
+    head = ScriptDirectory.from_config(config(connection)).get_current_head()
+    return MigrationContext.configure(connection).get_current_revision() == head
 
 
 def config(connection: Connection) -> Config:

@@ -1,0 +1,93 @@
+"""The public keys with which Better Auth's jwt plugin signs when it is left as it comes (RFC 7517)."""
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+import httpx
+import jwt
+
+from todo_backend.auth.tokens import ASYMMETRIC
+from todo_backend.errors import TodoError
+
+log = logging.getLogger(__name__)
+
+PATH = "/api/auth/jwks"
+TIME_LIMIT = 5.0  # seconds for a fetch
+COOLDOWN = 10.0  # seconds from one fetch to the next, so that made-up key ids do not become requests to Better Auth
+
+
+class KeySetUnavailable(TodoError):
+    status = 503
+    detail = "Better Auth's key set is unavailable"
+
+
+class KeySet:
+    """Fetched when it is first needed and when a key is not in it; kept when a fetch fails.
+
+    Args:
+        base_url: Better Auth's, without a trailing slash.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self.url = base_url + PATH
+        self._keys: list[jwt.PyJWK] | None = None
+        self._next_fetch = 0.0  # of time.monotonic()
+        self._fetching = asyncio.Lock()
+
+    async def find(self, key_id: object, algorithm: str) -> jwt.PyJWK | None:
+        """Return the one key of this id, or of any if the token names none, that is for this algorithm.
+
+        Raises:
+            KeySetUnavailable: no fetch has ever succeeded.
+        """
+        key = self._find(key_id, algorithm)
+        if key is None:
+            await self._refresh()
+            key = self._find(key_id, algorithm)
+        if self._keys is None:
+            raise KeySetUnavailable(headers={"Retry-After": str(int(COOLDOWN))})
+        return key
+
+    def _find(self, key_id: object, algorithm: str) -> jwt.PyJWK | None:
+        found = [
+            key
+            for key in self._keys or ()
+            if key.algorithm_name == algorithm and (key_id is None or key.key_id == key_id)
+        ]
+        return found[0] if len(found) == 1 else None
+
+    async def _refresh(self) -> None:
+        async with self._fetching:  # those who wait here share the fetch of the first
+            if time.monotonic() < self._next_fetch:
+                return
+            try:
+                self._keys = await fetch(self.url)
+            except (httpx.HTTPError, TimeoutError, ValueError) as error:
+                log.warning("The key set %s cannot be had: %s", self.url, str(error) or "no answer in time")
+            finally:
+                self._next_fetch = time.monotonic() + COOLDOWN
+
+
+async def fetch(url: str) -> list[jwt.PyJWK]:
+    """Return the keys at a URL that can verify tokens; others are passed over (RFC 7517, section 5).
+
+    Raises:
+        httpx.HTTPError, TimeoutError: there is no answer, or none of success.
+        ValueError: the answer is not a key set.
+    """
+    async with asyncio.timeout(TIME_LIMIT), httpx.AsyncClient() as client:
+        answer = (await client.get(url)).raise_for_status().json()
+    if not isinstance(answer, dict) or not isinstance(answer.get("keys"), list):
+        raise ValueError("it is not a JSON Web Key Set")
+    return [key for data in answer["keys"] if (key := _read(data)) is not None]
+
+
+def _read(data: Any) -> jwt.PyJWK | None:
+    try:
+        key = jwt.PyJWK(data)
+    except (jwt.PyJWTError, AttributeError, TypeError, ValueError):
+        return None
+    # A symmetric key has no business in a public set: whoever reads it could sign with it.
+    return key if key.algorithm_name in ASYMMETRIC else None

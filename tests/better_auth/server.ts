@@ -1,0 +1,20 @@
+// Better Auth on a port: node build/server.js WAY PORT. Serves page.html too, as the frontend of its origin.
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { toNodeHandler } from "better-auth/node";
+
+const [way, port] = process.argv.slice(2);
+const { auth, GET } = await import(`./ways/${way}.js`);
+const betterAuth = toNodeHandler(auth);
+
+createServer(async (request, response) => {
+  if (request.url?.startsWith("/api/auth/")) {
+    await betterAuth(request, response);
+  } else if (request.url === "/api/token" && GET) {
+    const headers = new Headers(request.headers as Record<string, string>);
+    const answer: Response = await GET(new Request(`http://localhost:${port}/api/token`, { headers }));
+    response.writeHead(answer.status).end(await answer.text());
+  } else {
+    response.writeHead(200, { "Content-Type": "text/html" }).end(readFileSync("page.html"));
+  }
+}).listen(Number(port), "localhost", () => console.log("listening"));

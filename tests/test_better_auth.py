@@ -1,0 +1,374 @@
+"""The service with the real Better Auth, in each of its ways."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.frontend import FOLDER, Frontend, better_auth, build, free_port, require
+from tests.service import SECRET, Service, run, serving
+from tests.test_auth import make
+from todo_backend.check import CURES
+
+pytestmark = pytest.mark.xdist_group("better_auth")
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True, scope="module")
+def built() -> None:
+    build()
+
+
+@pytest.fixture(scope="module")
+def hs256(built: None) -> Iterator[Frontend]:
+    with better_auth("hs256") as frontend:
+        yield frontend
+
+
+@pytest.fixture(scope="module")
+def eddsa(built: None) -> Iterator[Frontend]:
+    with better_auth("eddsa") as frontend:
+        yield frontend
+
+
+@pytest.fixture
+def with_key_set(tmp_path: Path, url: Callable[[str], str], eddsa: Frontend) -> Iterator[Service]:
+    with serving(tmp_path, url("shared"), BETTER_AUTH_URL=eddsa.url) as service:
+        yield service
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def use_every_operation(service: Service, ada: tuple[str, str], bob: tuple[str, str]) -> None:
+    """Let two users, each an id and a token, do everything; neither sees or changes what is the other's."""
+    with service.client() as client:
+
+        def ask(user: tuple[str, str], method: str, path: str, body: object = None) -> httpx.Response:
+            return client.request(method, path, json=body, headers=bearer(user[1]))
+
+        task = ask(ada, "POST", "/api/tasks", {"title": "Ada's"}).json()
+        path = f"/api/tasks/{task['id']}"
+        assert task["user_id"] == ada[0]
+        assert [one["id"] for one in ask(ada, "GET", "/api/tasks").json()] == [task["id"]]
+        assert ask(bob, "GET", "/api/tasks").json() == []
+        for method, suffix in [("GET", ""), ("PATCH", "/complete"), ("DELETE", "")]:
+            assert ask(bob, method, path + suffix).status_code == 403
+        assert ask(bob, "PUT", path, {"title": "Bob's"}).status_code == 403
+        assert ask(ada, "GET", path).json() == task
+        assert ask(ada, "PUT", path, {"title": "Ada's own"}).json()["title"] == "Ada's own"
+        assert ask(ada, "PATCH", f"{path}/complete").json()["completed"] is True
+        assert ask(ada, "DELETE", path).status_code == 200
+        assert ask(ada, "GET", "/api/tasks").json() == []
+
+
+def two_users(frontend: Frontend, name: str, path: str = "/api/auth/token") -> list[tuple[str, str]]:
+    users = [f"{name}-ada", f"{name}-bob"]
+    return [(frontend.sign_up(user), frontend.token(user, path)) for user in users]
+
+
+@pytest.mark.proves("BA-1")
+def test_hs256_by_the_hook(service: Service, hs256: Frontend) -> None:
+    ada, bob = two_users(hs256, "hook")
+    claims = jwt.decode(ada[1], options={"verify_signature": False})
+    assert (claims["iss"], claims["aud"]) == (hs256.url, hs256.url)
+    use_every_operation(service, ada, bob)
+
+
+@pytest.mark.proves("BA-1")
+@pytest.mark.parametrize(
+    ("ids", "form"), [("", "[A-Za-z0-9]{32}"), ("uuid", "[0-9a-f-]{36}"), ("serial", "[0-9]+")]
+)
+def test_hs256_without_iss_and_aud_and_ids_of_every_form(service: Service, ids: str, form: str) -> None:
+    with better_auth("bare", IDS=ids) as frontend:
+        ada, bob = two_users(frontend, "bare")
+    assert jwt.decode(ada[1], options={"verify_signature": False}).keys().isdisjoint({"iss", "aud"})
+    assert re.fullmatch(form, ada[0])
+    use_every_operation(service, ada, bob)
+
+
+@pytest.mark.proves("BA-1")
+def test_hs256_by_a_route_of_its_own(service: Service) -> None:
+    with better_auth("route") as frontend:
+        use_every_operation(service, *two_users(frontend, "route", "/api/token"))
+
+
+@pytest.mark.proves("BA-2")
+def test_eddsa_as_the_plugin_comes(with_key_set: Service, eddsa: Frontend) -> None:
+    ada, bob = two_users(eddsa, "plain")
+    header = jwt.get_unverified_header(ada[1])
+    claims = jwt.decode(ada[1], options={"verify_signature": False})
+    assert (header["alg"], claims["exp"] - claims["iat"]) == ("EdDSA", 900)
+    assert (claims["iss"], claims["aud"]) == (eddsa.url, eddsa.url)
+    use_every_operation(with_key_set, ada, bob)
+
+
+@pytest.mark.proves("BA-2")
+@pytest.mark.parametrize("algorithm", ["ES256", "ES512", "RS256", "PS256"])
+def test_keys_of_other_kinds(tmp_path: Path, url: Callable[[str], str], algorithm: str) -> None:
+    with better_auth("keys", ALGORITHM=algorithm) as frontend:
+        ada, bob = two_users(frontend, algorithm.lower())
+        assert jwt.get_unverified_header(ada[1])["alg"] == algorithm
+        with serving(tmp_path, url("shared"), BETTER_AUTH_URL=frontend.url + "/") as service:
+            use_every_operation(service, ada, bob)
+
+
+def status(service: Service, token: str) -> tuple[int, str]:
+    with service.client() as client:
+        answer = client.get("/api/tasks", headers=bearer(token))
+    return answer.status_code, answer.json()["detail"] if answer.status_code != 200 else ""
+
+
+@pytest.mark.proves("BA-3")
+def test_a_new_key_works_without_a_restart(tmp_path: Path, url: Callable[[str], str]) -> None:
+    with better_auth("keys", ALGORITHM="ES256", ROTATION="3") as frontend:
+        frontend.sign_up("rotated")
+        first = frontend.token("rotated")
+        with serving(tmp_path, url("shared"), BETTER_AUTH_URL=frontend.url) as service:
+            assert status(service, first) == (200, "")
+            fetched = time.monotonic()
+            time.sleep(4)
+            second = frontend.token("rotated")
+            assert jwt.get_unverified_header(first)["kid"] != jwt.get_unverified_header(second)["kid"]
+            refused = (401, "The token is signed with a key that BETTER_AUTH_URL's key set lacks")
+            assert status(service, second) == refused  # for ten seconds after a fetch there is no other
+            time.sleep(fetched + 10.2 - time.monotonic())
+            assert status(service, second) == (200, "")
+            assert status(service, first) == (200, "")
+
+
+@pytest.mark.proves("BA-3")
+def test_the_key_set_is_kept_while_better_auth_is_away(tmp_path: Path, url: Callable[[str], str]) -> None:
+    port = free_port()
+    with serving(tmp_path, url("shared"), BETTER_AUTH_URL=f"http://localhost:{port}") as service:
+        with better_auth("eddsa", port) as frontend:
+            frontend.sign_up("kept")
+            token = frontend.token("kept")
+            assert status(service, token) == (200, "")
+        assert status(service, token) == (200, "")
+        with better_auth("eddsa", port) as frontend:  # another one, with other keys
+            frontend.sign_up("other")
+            other = frontend.token("other")
+        time.sleep(10.2)
+        assert status(service, other)[0] == 401  # the fetch failed, and what was known is still known
+        assert status(service, token) == (200, "")
+
+
+@pytest.mark.proves("BA-3", "CORS-1")
+def test_no_key_set_to_be_had_is_a_503(tmp_path: Path, url: Callable[[str], str], eddsa: Frontend) -> None:
+    eddsa.sign_up("early")
+    token = eddsa.token("early")
+    nowhere = f"http://localhost:{free_port()}"
+    with serving(tmp_path, url("shared"), BETTER_AUTH_URL=nowhere) as service, service.client() as client:
+        for _ in range(2):
+            answer = client.get("/api/tasks", headers=bearer(token) | {"Origin": "http://localhost:3000"})
+            assert answer.status_code == 503
+            assert answer.json() == {"detail": "Better Auth's key set is unavailable"}
+            assert int(answer.headers["Retry-After"]) > 0
+            assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+            assert answer.elapsed.total_seconds() < 10
+        assert client.get("/api/tasks", headers=bearer(make({"sub": "x", "exp": 2**33}))).status_code == 200
+
+
+@pytest.mark.proves("BA-4")
+def test_a_public_key_is_no_secret(with_key_set: Service, eddsa: Frontend) -> None:
+    [data] = eddsa.ask("nobody", "GET", "/api/auth/jwks").json()["keys"]
+    key: Any = jwt.PyJWK(data).key
+    good = {"sub": "me", "exp": time.time() + 60, "iss": eddsa.url, "aud": eddsa.url}
+    for form in [
+        key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
+        key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode().strip(),
+        data["x"],
+    ]:
+        for header in ({"alg": "HS256", "kid": data["kid"]}, {"alg": "EdDSA", "kid": data["kid"]}):
+            assert status(with_key_set, make(good, header, secret=form))[0] == 401
+    assert status(with_key_set, make(good, {"alg": "HS256", "kid": data["kid"]}, secret=SECRET))[0] == 200
+
+
+@pytest.mark.proves("BA-4")
+def test_another_better_auth_is_another_issuer(tmp_path: Path, url: Callable[[str], str]) -> None:
+    """The keys fit, because it is asked under another name; iss and aud do not."""
+    with better_auth("eddsa") as frontend:
+        frontend.sign_up("named")
+        token = frontend.token("named")
+        address = frontend.url.replace("localhost", "127.0.0.1")
+        with serving(tmp_path, url("shared"), BETTER_AUTH_URL=address) as service:
+            code, reason = status(service, token)
+    assert (code, reason) in [
+        (401, "The token's iss claim is not BETTER_AUTH_URL"),
+        (503, "Better Auth's key set is unavailable"),
+    ]
+
+
+SEND_THE_JWT = "send the token of authClient.token()"
+MISTAKES = {
+    "eddsa": "The token is signed with EdDSA, which needs BETTER_AUTH_URL",
+    "session": f"The token is not a JWT; Better Auth's session token is none: {SEND_THE_JWT}",
+    "cookie": f"The token has no sub claim, it is Better Auth's session cookie: {SEND_THE_JWT}",
+    "secret": "The token's signature does not match BETTER_AUTH_SECRET",
+    "expired": "The token has expired",
+}
+
+
+@pytest.fixture(scope="module")
+def mistakes(eddsa: Frontend) -> dict[str, str]:
+    """What people send instead of the right token."""
+    eddsa.sign_up("mistaken")
+    with (
+        better_auth("cookie") as cookie,
+        better_auth("hs256", BETTER_AUTH_SECRET="another secret, of 32 bytes or more") as other,
+    ):
+        cookie.sign_up("mistaken")
+        other.sign_up("mistaken")
+        return {
+            "eddsa": eddsa.token("mistaken"),
+            "session": eddsa.cookie("mistaken", "better-auth.session_token"),
+            "cookie": cookie.cookie("mistaken", "better-auth.session_data"),
+            "secret": other.token("mistaken"),
+            "expired": make({"sub": "mistaken", "exp": 1}),
+        }
+
+
+@pytest.mark.proves("BA-5", "AUTH-7")
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_each_mistake_is_named(service: Service, mistakes: dict[str, str], mistake: str) -> None:
+    assert status(service, mistakes[mistake]) == (401, MISTAKES[mistake])
+
+
+@pytest.mark.proves("BA-5")
+def test_the_cookie_that_the_key_set_signs_is_refused_too(tmp_path: Path, url: Callable[[str], str]) -> None:
+    with better_auth("cookie", COOKIE_KEYS="1") as frontend:
+        frontend.sign_up("signed")
+        with serving(tmp_path, url("shared"), BETTER_AUTH_URL=frontend.url) as service:
+            assert status(service, frontend.cookie("signed", "better-auth.session_data"))[0] == 401
+            assert status(service, frontend.token("signed"))[0] == 200
+
+
+def check(folder: Path, database: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    settings = {"DATABASE_URL": database, "BETTER_AUTH_SECRET": SECRET} | variables
+    return run(folder, "check", *arguments, **settings)
+
+
+@pytest.mark.proves("BA-6")
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_check_says_what_to_change(
+    tmp_path: Path, service: Service, url: Callable[[str], str], mistakes: dict[str, str], mistake: str
+) -> None:
+    ended = check(tmp_path, url("shared"), "--token", mistakes[mistake])
+    cures = {"eddsa": "algorithm", "session": "client", "cookie": "client"}
+    assert ended.returncode == 1
+    assert f"FAIL  Token      {MISTAKES[mistake]}\n" in ended.stdout
+    for line in CURES[cures.get(mistake, mistake)].splitlines():
+        assert line in ended.stdout
+    assert mistakes[mistake] not in ended.stdout
+    assert "\x1b" not in ended.stdout
+
+
+@pytest.mark.proves("BA-6")
+def test_check_explains_good_tokens(
+    tmp_path: Path, service: Service, url: Callable[[str], str], eddsa: Frontend, hs256: Frontend
+) -> None:
+    for frontend in (eddsa, hs256):
+        user_id = frontend.sign_up("checked")
+        ended = check(tmp_path, url("shared"), "--token", frontend.token("checked"), BETTER_AUTH_URL=eddsa.url)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert f'ok    Token      for user "{user_id}", good for 15 more minutes' in ended.stdout
+        assert f"ok    Key set    {eddsa.url}/api/auth/jwks: EdDSA" in ended.stdout
+
+
+@pytest.mark.proves("BA-6")
+def test_check_says_what_a_wrong_url_needs(
+    tmp_path: Path, service: Service, url: Callable[[str], str], eddsa: Frontend, hs256: Frontend
+) -> None:
+    eddsa.sign_up("wrong")
+    away = check(tmp_path, url("shared"), "--token", eddsa.token("wrong"), BETTER_AUTH_URL="http://localhost:1")
+    assert away.returncode == 1
+    assert "FAIL  Key set    http://localhost:1/api/auth/jwks: " in away.stdout
+    assert "FAIL  Token      Better Auth's key set is unavailable" in away.stdout
+    none = check(tmp_path, url("shared"), BETTER_AUTH_URL=hs256.url)
+    assert none.returncode == 1
+    assert "404" in none.stdout
+    assert "Where that signs HS256, leave BETTER_AUTH_URL out." in none.stdout
+
+
+@pytest.mark.proves("BA-7")
+@pytest.mark.parametrize("way", ["hs256", "eddsa"])
+def test_the_documented_auth_ts_is_the_one_that_runs(way: str) -> None:
+    documentation = (ROOT / "docs" / "better-auth.md").read_text()
+    assert f"```ts\n{(FOLDER / 'ways' / f'{way}.ts').read_text()}```" in documentation
+
+
+@pytest.mark.proves("BA-6", "BA-7")
+def test_the_cure_that_check_prints_is_the_one_that_runs() -> None:
+    source = (FOLDER / "ways" / "hs256.ts").read_text()
+    code = [line.strip() for line in CURES["algorithm"].split("\n\n", 1)[1].splitlines() if line.strip()]
+    assert [line for line in code if line not in source] == []
+
+
+@pytest.mark.proves("BA-8", "CORS-1", "CORS-3")
+def test_a_browser_on_another_origin(tmp_path: Path, service: Service, broken: Service) -> None:
+    """The page is the frontend of http://localhost:3000, as every developer's is."""
+    chromium = shutil.which("chromium")
+    require("Chromium", present=bool(chromium))
+    with service.client("somebody else") as client:
+        foreign = client.post("/api/tasks", json={"title": "not Ada's"}).json()["id"]
+
+    def browse(frontend: Frontend, screenshot: Path) -> list[dict[str, Any]]:
+        program = ["node", "build/browser.js", frontend.url, str(screenshot)]
+        arguments = [service.base_url, broken.base_url, str(foreign)]
+        done = subprocess.run(
+            [*program, *arguments],
+            cwd=FOLDER,
+            env=os.environ | {"CHROMIUM": str(chromium)},
+            capture_output=True,
+            check=True,
+        )
+        results: list[dict[str, Any]] = json.loads(done.stdout)
+        return results
+
+    with better_auth("hs256", 3000) as frontend:
+        results = browse(frontend, FOLDER / "build" / "browser.png")
+    assert [(result["step"], result["status"]) for result in results] == [
+        ("sign up", 200),
+        ("create", 201),
+        ("list", 200),
+        ("get", 200),
+        ("update", 200),
+        ("toggle", 200),
+        ("delete", 200),
+        ("not found", 404),
+        ("not owned", 403),
+        ("invalid", 422),
+        ("a bug", 500),
+        ("a bad token", 401),
+    ]
+    details = {result["status"]: result["body"]["detail"] for result in results[7:]}
+    assert details[403] == "You do not own this task"
+    assert details[404] == "Task not found"
+    assert details[422] == "title: String should have at least 1 character"
+    assert details[500] == "Internal server error"
+    assert "is not a JWT" in details[401]
+
+    with better_auth("hs256") as frontend:
+        hidden = browse(frontend, tmp_path / "hidden.png")
+    assert {(result["status"], result["body"]) for result in hidden[1:]} == {(0, "TypeError: Failed to fetch")}
+
+
+@pytest.mark.proves("BA-9")
+def test_a_typed_client(service: Service, hs256: Frontend) -> None:
+    """tsc --strict has compiled it against openapi.json before."""
+    hs256.sign_up("typed")
+    program = ["node", "build/client.js", service.base_url, hs256.token("typed")]
+    subprocess.run(program, cwd=FOLDER, check=True, timeout=60)
