@@ -1,8 +1,11 @@
 """What the tests share: one real PostgreSQL, one running service, and users that nobody else has."""
 
+import http.server
 import itertools
+import json
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -110,3 +113,28 @@ def broken(tmp_path: Path, database: str, url: Callable[[str], str]) -> Iterator
         with psycopg.connect(url(database)) as connection:
             connection.execute("ALTER TABLE tasks RENAME completed TO done")
         yield service
+
+
+@pytest.fixture
+def key_set() -> Iterator[Callable[[object], str]]:
+    """Serves an answer at /api/auth/jwks, and returns the base URL."""
+    answers: list[object] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(answers[-1]).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+
+        def answer(what: object) -> str:
+            answers.append(what)
+            return f"http://127.0.0.1:{server.server_port}"
+
+        yield answer
+        server.shutdown()

@@ -160,6 +160,8 @@ VALID = make(GOOD)
         VALID + " x",
         VALID.replace(".", " . "),
         VALID + "!",
+        VALID + "=",
+        VALID + "\xa0",
         "é" + VALID,
         make(GOOD, [1]),
         make(GOOD, b"not json"),
@@ -177,7 +179,7 @@ VALID = make(GOOD)
     ids=itertools.count(),
 )
 def test_a_malformed_token_is_refused(anonymous: httpx.Client, token: str) -> None:
-    headers = [(b"Authorization", f"Bearer {token}".strip().encode())]
+    headers = [(b"Authorization", f"Bearer {token}".strip(" ").encode("latin-1"))]
     assert anonymous.get("/api/tasks", headers=headers).status_code == 401
 
 
@@ -206,8 +208,8 @@ def without(name: str) -> dict[str, Any]:
         (without("exp"), "The token has no exp claim"),
         (without("sub"), "The token has no sub claim"),
         (GOOD | {"exp": NOW - 31}, "The token has expired"),
-        (GOOD | {"nbf": NOW + 120}, "The token is not valid yet"),
-        (GOOD | {"iat": NOW + 120}, "The token was issued in the future"),
+        (GOOD | {"nbf": NOW + 3600}, "The token is not valid yet"),
+        (GOOD | {"iat": NOW + 3600}, "The token was issued in the future"),
         *(
             (GOOD | {name: value}, f"The token's {name} claim is not a time")
             for name in ("exp", "nbf", "iat")

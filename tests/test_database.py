@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -178,6 +179,30 @@ def test_statements_that_wait_too_long_are_stopped(
         assert client.get("/api/tasks").json() == [task]
 
 
+@pytest.mark.proves("DATA-5")
+def test_a_database_that_takes_no_writes_is_unavailable(
+    tmp_path: Path, database: str, url: Callable[[str], str], admin: psycopg.Connection
+) -> None:
+    with serving(tmp_path, url(database)) as service, service.client("me") as client:
+        admin.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
+        admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [database])
+        assert_unavailable(client.post("/api/tasks", json={"title": "x"}))
+        assert client.get("/api/tasks").json() == []
+
+
+@pytest.mark.proves("TASK-7")
+def test_times_are_in_utc_whatever_the_database_prefers(
+    tmp_path: Path, database: str, url: Callable[[str], str], admin: psycopg.Connection
+) -> None:
+    admin.execute(f"ALTER DATABASE {database} SET timezone = 'Asia/Kolkata'")
+    admin.execute(f"ALTER DATABASE {database} SET datestyle = 'German, DMY'")
+    with serving(tmp_path, url(database), PGTZ="America/New_York") as service, service.client("me") as client:
+        task = client.post("/api/tasks", json={"title": "x"}).json()
+        assert client.get("/api/tasks").json() == [task]
+        assert task["created_at"].endswith("Z")
+        assert abs((datetime.fromisoformat(task["created_at"]) - datetime.now(UTC)).total_seconds()) < 10
+
+
 @pytest.mark.proves("DATA-6")
 def test_the_database_is_away_at_start_up(tmp_path: Path, database: str, proxy: Proxy) -> None:
     proxy.refuse()
@@ -200,6 +225,11 @@ def test_the_service_can_be_stopped_while_the_database_is_away(tmp_path: Path, p
         assert service.stop() == 0
 
 
+@pytest.fixture(scope="module")
+def latin(admin: psycopg.Connection) -> None:
+    admin.execute("CREATE DATABASE latin ENCODING LATIN1 LOCALE 'C' TEMPLATE template0")
+
+
 @pytest.mark.proves("DATA-7")
 @pytest.mark.parametrize(
     ("place", "reason"),
@@ -208,12 +238,14 @@ def test_the_service_can_be_stopped_while_the_database_is_away(tmp_path: Path, p
         ("nobody@{server}/postgres", 'role "nobody" does not exist'),
         ("locked:wrong@{server}/postgres", 'password authentication failed for user "locked"'),
         ("locked:right@{server}/postgres", "permission denied for schema public"),
-        ("postgres@{server}/postgres?sslmode=nonsense", 'invalid sslmode value: "nonsense"'),
+        ("postgres@{server}/postgres?options=-c%20nonsense%3D1", "unrecognized configuration parameter"),
+        ("postgres@{server}/latin", "its encoding is LATIN1, not UTF8"),
+        ("postgres@{server}/postgres?service=nonsense", "service.* not found"),
         ("postgres@{server}/postgres?sslmode=require", "server does not support SSL"),
         ("postgres@{server}/postgres?channel_binding=require", "channel binding"),
     ],
 )
-def test_a_refusal_is_one_line(proxy: Proxy, place: str, reason: str) -> None:
+def test_a_refusal_is_one_line(latin: None, proxy: Proxy, place: str, reason: str) -> None:
     refused = "postgresql://" + place.format(server=f"127.0.0.1:{proxy.port}")
     settings = Settings(database_url=SecretStr(refused), better_auth_secret=SecretStr(SECRET))
     with pytest.raises(DatabaseRefused, match=reason) as refusal:
@@ -232,7 +264,7 @@ def test_a_table_that_is_not_ours_ends_the_start(
     ended = run(tmp_path, "serve", "--workers", workers, "--port", "0", DATABASE_URL=url(database), **SECRETS)
     assert ended.returncode == 1
     [line] = ended.stderr.splitlines()
-    assert line == 'The database refuses the schema: relation "tasks" already exists'
+    assert line == 'The database cannot be used: relation "tasks" already exists'
 
 
 @pytest.mark.proves("DATA-6", "DATA-7")
@@ -245,7 +277,7 @@ def test_a_refusal_after_the_start_is_logged_and_waited_out(
     with serving(tmp_path, proxy.url(database), healthy=False) as service:
         service.wait_for_log("Application startup complete")
         proxy.flow()
-        service.wait_for_log("refuses the connection")
+        service.wait_for_log("cannot be used")
         with service.client() as client:
             assert_unavailable(client.get("/health"))
         admin.execute(f"ALTER DATABASE {database}_renamed RENAME TO {database}")

@@ -305,7 +305,7 @@ def test_a_preflight_needs_no_token(anonymous: httpx.Client, method: str) -> Non
             "Access-Control-Request-Headers": "authorization,content-type",
         },
     )
-    assert answer.status_code == 200
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
     allowed = cors_headers(answer)
     assert allowed["access-control-allow-origin"] == ORIGIN
     assert allowed["access-control-allow-credentials"] == "true"

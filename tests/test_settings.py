@@ -60,6 +60,9 @@ def test_the_environment_wins_over_the_file(folder: Path, monkeypatch: pytest.Mo
         NEON.replace("postgresql://", "postgres://"),
         "postgresql://u@one:1,two:2/db?target_session_attrs=read-write&connect_timeout=3&application_name=x",
         "postgresql://postgres@/postgres?host=%2Ftmp%2Fa%20b",
+        "postgresql://u@[::1]:5432/db?keepalives_idle=30",
+        "postgresql://u@xn--bcher-kva.example./db?hostaddr=127.0.0.1",
+        "postgresql://bücher.example/db",
     ],
 )
 def test_a_url_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
@@ -75,16 +78,35 @@ def test_a_url_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, url: str) -> N
         ("DATABASE_URL", "postgresql+asyncpg://marked@host/db", "is not a PostgreSQL URL"),
         ("DATABASE_URL", "postgresql://u:marked@host/db?no_such_parameter=1", "libpq can read"),
         ("DATABASE_URL", "postgresql://u:marked%zz@host/db", "libpq can read"),
+        ("DATABASE_URL", "postgresql://u:p@marked@host/db", "has a bad host"),
+        ("DATABASE_URL", "postgresql://u:mar/ked@host/db", "has a bad port"),
+        ("DATABASE_URL", "postgresql://u:p@host..marked/db", "has a bad host"),
+        ("DATABASE_URL", f"postgresql://u:p@{'marked' * 11}/db", "has a bad host"),
+        ("DATABASE_URL", "postgresql://u:p@host:99999/marked", "has a bad port"),
+        ("DATABASE_URL", "postgresql://u:p@host/db?sslmode=marked", "has a bad sslmode"),
+        ("DATABASE_URL", "postgresql://u:p@host/db?channel_binding=marked", "has a bad channel_binding"),
+        ("DATABASE_URL", "postgresql://u:p@host/db?connect_timeout=marked", "has a bad connect_timeout"),
+        ("DATABASE_URL", "postgresql://u:\udcffmarked@host/db", "libpq can read"),
         ("DATABASE_URL", "postgresql://USER:PASSWORD@ep-NAME-pooler/neondb", "still is the example's"),
         ("BETTER_AUTH_SECRET", "", "is not set"),
         ("BETTER_AUTH_SECRET", "marked-" + "x" * 24, "is too short, 31 bytes"),
+        ("BETTER_AUTH_SECRET", "marked\udcff" * 10, "is not UTF-8"),
         ("BETTER_AUTH_URL", "localhost:3000/marked", "is not an http or https URL"),
         ("BETTER_AUTH_URL", "http://", "is not an http or https URL"),
         ("BETTER_AUTH_URL", "http://[marked", "is not an http or https URL"),
         ("BETTER_AUTH_URL", "http://marked:99999", "is not an http or https URL"),
         ("CORS_ORIGINS", "*", "is not an origin"),
         ("CORS_ORIGINS", "http://localhost:3000,marked", "is not an origin"),
-        ("CORS_ORIGINS", "http://localhost:3000/marked", "is not an origin"),
+        *(
+            ("CORS_ORIGINS", origin, "is not an origin")
+            for origin in (
+                "http://localhost:3000/marked",
+                "http://u:marked@localhost",
+                "http://localhost?marked",
+                "http://*.marked.example",
+                "http://mar ked",
+            )
+        ),
         ("DATABASE_POOL_SIZE", "0", "is not valid"),
         ("DATABASE_POOL_SIZE", "marked", "is not valid"),
         ("LOG_LEVEL", "marked", "is not valid"),
@@ -96,7 +118,7 @@ def test_a_bad_variable_is_named_without_its_value(
     with pytest.raises(InvalidSettings) as failed:
         load(monkeypatch, **VALID | {name: value})
     [line] = str(failed.value).splitlines()
-    assert re.fullmatch(f"{name} .*{problem}: .+", line)
+    assert re.fullmatch(f"{name} .*{problem}.*: .+", line)
     assert "marked" not in line
 
 
@@ -111,6 +133,28 @@ def test_a_base_url_loses_its_slash(monkeypatch: pytest.MonkeyPatch) -> None:
         load(monkeypatch, **VALID, BETTER_AUTH_URL="http://localhost:3000/").better_auth_url
         == "http://localhost:3000"
     )
+
+
+def test_default_ports_are_left_out_of_origins_as_browsers_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, **VALID, CORS_ORIGINS="http://a:80,https://b:443,http://c:443,http://[::1]:3000")
+    assert settings.cors_origins == ("http://a", "https://b", "http://c:443", "http://[::1]:3000")
+
+
+@pytest.mark.proves("CLI-6")
+@pytest.mark.parametrize("content", ["# caf\xe9".encode("latin-1"), "DATABASE_URL=x".encode("utf-16")])
+def test_a_file_that_is_not_text_is_one_line(folder: Path, content: bytes) -> None:
+    (folder / ".env").write_bytes(content)
+    for command in ("serve", "dev"):
+        ended = run(folder, command)
+        assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+        assert ended.stderr.startswith(".env cannot be read: ")
+
+
+@pytest.mark.proves("CLI-6")
+def test_lines_that_are_nobodys_are_passed_over(folder: Path) -> None:
+    (folder / ".env").write_text("what is this?\nBETTER_AUTH_SECRET=short\n")
+    ended = run(folder, "token")
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
 
 
 @pytest.mark.proves("CLI-6")

@@ -1,5 +1,15 @@
-"""`python -m todo_backend` is the console program `todo-backend`."""
+"""The console program: `todo-backend`, or `python -m todo_backend`."""
 
-from todo_backend.cli import main
+from todo_backend import signals
 
-main()
+
+def main() -> None:
+    signals.watch()  # before all else is imported, which takes a second
+
+    from todo_backend.cli import run  # noqa: PLC0415
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

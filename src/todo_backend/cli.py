@@ -36,8 +36,7 @@ Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
 
 
-def main() -> None:
-    signals.watch()
+def run() -> None:
     try:
         app(prog_name="todo-backend")
     except CannotStart as error:
@@ -135,12 +134,18 @@ def _sign(settings: TokenSettings, user: str, *, lifetime: float) -> str:
 
 
 def _is_set(name: str) -> bool:
-    return bool(os.environ.get(name) or dotenv.dotenv_values(".env").get(name))
+    try:
+        return bool(os.environ.get(name) or dotenv.dotenv_values(".env").get(name))
+    except (OSError, UnicodeError):
+        return True  # as far as anybody can tell; loading the settings will say what is wrong with the file
 
 
 def _ensure_secret() -> None:
     if not _is_set("BETTER_AUTH_SECRET"):
-        dotenv.set_key(".env", "BETTER_AUTH_SECRET", secrets.token_hex(32), quote_mode="never")
+        try:
+            dotenv.set_key(".env", "BETTER_AUTH_SECRET", secrets.token_hex(32), quote_mode="never")
+        except OSError as error:
+            raise CannotStart(f".env cannot be written: {error.strerror}") from error
         typer.echo("Wrote a new BETTER_AUTH_SECRET to .env")
 
 
@@ -159,7 +164,7 @@ def _introduce(settings: Settings, base_url: str, database: str) -> None:
         typer.echo("  " + typer.style(f"{name:<10}", fg="cyan") + value)
     typer.echo(f"\nCreate a task as {DEV_USER} (the token is good for a day):\n")
     typer.secho(
-        f"curl {base_url}/api/tasks -H 'Content-Type: application/json' -d '{{\"title\": \"Buy milk\"}}'"
+        f"curl '{base_url}/api/tasks' -H 'Content-Type: application/json' -d '{{\"title\": \"Buy milk\"}}'"
         f" -H 'Authorization: Bearer {_sign(settings, DEV_USER, lifetime=DEV_TOKEN_LIFETIME)}'\n",
         fg="green",
     )

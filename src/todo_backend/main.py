@@ -20,6 +20,7 @@ from todo_backend.database.startup import open_database
 from todo_backend.errors import ErrorMiddleware, add_error_handlers
 from todo_backend.openapi import refusals
 from todo_backend.settings import Settings
+from todo_backend.signals import stop_with_parent
 from todo_backend.tasks.routes import router
 
 
@@ -28,6 +29,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        stop_with_parent()
         url = settings.database_url.get_secret_value()
         async with open_database(url, pool_size=settings.database_pool_size) as database:
             yield {"database": database}
@@ -46,8 +48,8 @@ def create_app(settings: Settings) -> FastAPI:
         # From the outside in. Whatever fails inside ErrorMiddleware gets CORS header fields on its answer, and
         # a request without a valid token is refused before its body is read.
         middleware=[
-            Middleware(ListedOriginsMiddleware, origins=settings.cors_origins),
             Middleware(NoStoreMiddleware),
+            Middleware(ListedOriginsMiddleware, origins=settings.cors_origins),
             Middleware(ErrorMiddleware),
             Middleware(AuthMiddleware, verifier=verifier),
             Middleware(BodyLimitMiddleware),

@@ -44,8 +44,9 @@ def listen(host: str, port: int) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen()
-    except OSError as error:
-        raise PortTaken(f"Cannot listen on {host}, port {port}: {error.strerror}. Try another --port.") from error
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "no such host"
+        raise PortTaken(f"Cannot listen on {host}, port {port}: {reason}. Try another --port.") from error
     return listener
 
 

@@ -1,11 +1,16 @@
 """The environment, validated once: docs/spec.md, "Assumptions & Env Vars Usage"."""
 
+import logging
+import re
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import psycopg.conninfo
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+# It warns of lines that it cannot read, which are not always ours.
+logging.getLogger("dotenv").setLevel(logging.ERROR)
 
 # Shorter HS256 keys are refused: RFC 7518, section 3.2.
 SECRET_MIN_BYTES = 32
@@ -18,6 +23,24 @@ REMEDIES = {
     "DATABASE_URL": "paste the connection string from Neon, which starts with postgresql://, into .env",
     "LOG_LEVEL": "give debug, info, warning, error or critical, or leave it out",
 }
+
+
+_LABEL = r"[^\W_]([\w-]{0,61}[^\W_])?"
+_HOST = rf"({_LABEL}(\.{_LABEL})*\.?)?|[0-9a-fA-F:.%]+"  # a name of labels, or an address
+_INTEGERS = (
+    "connect_timeout",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "tcp_user_timeout",
+)
+_CHOICES = {
+    "channel_binding": ["disable", "prefer", "require"],
+    "sslmode": ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"],
+    "target_session_attrs": ["any", "read-write", "read-only", "primary", "standby", "prefer-standby"],
+}
+_ORIGIN = r"https?://([\w.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
 
 
 class CannotStart(Exception):
@@ -40,15 +63,32 @@ def _database_url(url: SecretStr) -> SecretStr:
     if "USER:PASSWORD@" in text:
         raise ValueError("still is the example's")
     try:
-        psycopg.conninfo.conninfo_to_dict(text)
-    except psycopg.ProgrammingError:
+        parameters = psycopg.conninfo.conninfo_to_dict(text)
+    except (psycopg.ProgrammingError, UnicodeError):
         # libpq's own message may quote a part of the URL, which holds the password.
         raise ValueError("is not a URL that PostgreSQL's libpq can read") from None
+    for name, value in parameters.items():
+        if not _is_valid(name, str(value)):
+            raise ValueError(f"has a bad {name} (a password's @ / : are written %40 %2F %3A)")
     return url
 
 
+def _is_valid(name: str, value: str) -> bool:
+    """Judge what libpq itself judges only when it connects, and then by quoting the value."""
+    if name == "host":
+        return all(host.startswith("/") or re.fullmatch(_HOST, host) for host in value.split(","))
+    if name == "port":
+        return all(not port or (port.isdecimal() and 0 < int(port) < 2**16) for port in value.split(","))
+    if name in _INTEGERS:
+        return re.fullmatch("-?[0-9]{1,9}", value) is not None
+    return value in _CHOICES.get(name, [value])
+
+
 def _secret(secret: SecretStr) -> SecretStr:
-    length = len(secret.get_secret_value().encode())
+    try:
+        length = len(secret.get_secret_value().encode())
+    except UnicodeEncodeError:
+        raise ValueError("is not UTF-8") from None
     if length < SECRET_MIN_BYTES:
         raise ValueError(f"is too short, {length} bytes")
     return secret
@@ -64,10 +104,9 @@ def _base_url(url: str) -> str:
 def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     """Origins as browsers send them (RFC 6454, section 6.2): lower case, no path, no trailing slash."""
     normal = tuple(origin.strip().rstrip("/").lower() for origin in origins)
-    for origin in normal:
-        if not _is_http(origin) or urlsplit(origin).path:
-            raise ValueError("holds what is not an origin")
-    return normal
+    if not all(re.fullmatch(_ORIGIN, origin) for origin in normal):
+        raise ValueError("holds what is not an origin")
+    return tuple(re.sub("^(http://.*):80$|^(https://.*):443$", r"\1\2", origin) for origin in normal)
 
 
 def _is_http(url: str) -> bool:
@@ -109,6 +148,8 @@ class TokenSettings(BaseSettings):
                 problem = {"missing": "is not set", "value_error": str(fault.get("ctx", {}).get("error"))}
                 lines.append(f"{name} {problem.get(fault['type'], 'is not valid')}: {REMEDIES[name]}")
             raise InvalidSettings("\n".join(lines)) from None
+        except (OSError, UnicodeError):
+            raise InvalidSettings(".env cannot be read: make it a text file in UTF-8, or remove it") from None
 
 
 class Settings(TokenSettings):

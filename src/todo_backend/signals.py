@@ -1,11 +1,15 @@
-"""SIGINT and SIGTERM: noted from the first moment on, because a stop that was asked for is a success."""
+"""Signals to stop: noted from the first moment on, because a stop that was asked for is a success."""
 
+import multiprocessing
+import multiprocessing.connection
+import os
 import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
 
-NUMBERS = (signal.SIGINT, signal.SIGTERM)
+# SIGHUP is what a terminal sends that is closed; Windows has none.
+NUMBERS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 stopping = threading.Event()
 
@@ -25,3 +29,18 @@ def hand_over(handler: Callable[[int, FrameType | None], object]) -> None:
         signal.signal(number, handler)
     if stopping.is_set():
         handler(signal.SIGTERM, None)
+
+
+def stop_with_parent() -> None:
+    """Stop this process, if it is a worker, when the process that started it is gone, killed for example.
+
+    Workers that were left behind would keep the port.
+    """
+    parent = multiprocessing.parent_process()
+    if parent:
+
+        def wait() -> None:
+            multiprocessing.connection.wait([parent.sentinel])
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=wait, daemon=True).start()

@@ -75,10 +75,10 @@ class AuthMiddleware:
             raise Unauthorized("The Authorization header is missing")
         if len(credentials) > 1:
             raise Unauthorized("There is more than one Authorization header", "invalid_token")
-        scheme, _, token = credentials[0].decode("latin-1").strip().partition(" ")
+        scheme, _, token = credentials[0].decode("latin-1").strip(" \t").partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthorized("The Authorization header does not have the form Bearer <token>")
         try:
-            return await self.verifier.verify(token.strip())
+            return await self.verifier.verify(token.strip(" \t"))
         except InvalidToken as error:
             raise Unauthorized(str(error), "invalid_token") from None

@@ -58,6 +58,8 @@ def read_header(token: str) -> dict[str, Any]:
     if token.count(".") != 2:
         raise InvalidToken(f"The token is not a JWT; Better Auth's session token is none: {SEND_THE_JWT}", "client")
     try:
+        if "=" in token:  # padding, which PyJWT would forgive
+            raise ValueError
         header = jwt.get_unverified_header(token)
     except (jwt.InvalidTokenError, ValueError):
         raise InvalidToken("The token is not a well-formed JWT") from None

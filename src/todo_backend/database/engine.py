@@ -9,6 +9,14 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 
+class BinaryCursor(psycopg.AsyncCursor[Any]):
+    """Asks for results in binary, which a DateStyle of the database's own does not change."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any], *, row_factory: Any = None) -> None:
+        super().__init__(connection, row_factory=row_factory or connection.row_factory)
+        self.format = psycopg.pq.Format.BINARY
+
+
 def create_engine(url: str, *, pool_size: int) -> AsyncEngine:
     """Return an engine whose every statement is its own transaction, and takes one round trip.
 
@@ -23,11 +31,10 @@ def create_engine(url: str, *, pool_size: int) -> AsyncEngine:
         return await psycopg.AsyncConnection.connect(
             url,
             autocommit=True,
+            cursor_factory=BinaryCursor,
             # Neon's pooler hands each transaction to any of its connections: statements that were prepared on
             # one are not known on the next (https://neon.com/docs/connect/connection-pooling).
             prepare_threshold=None,
-            # A database of another encoding must not decide how text travels.
-            client_encoding="UTF8",
             fallback_application_name="todo-backend",
         )
 
@@ -38,6 +45,7 @@ def create_engine(url: str, *, pool_size: int) -> AsyncEngine:
         # In autocommit there is nothing to roll back: BEGIN and ROLLBACK would be a round trip each.
         pool_reset_on_return=None,
         skip_autocommit_rollback=True,
+        hide_parameters=True,  # in errors, and so in the log
         use_native_hstore=False,  # looking hstore up is a round trip
         pool_size=pool_size,
         max_overflow=0,

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from psycopg.errors import ReadOnlySqlTransaction
 from sqlalchemy import Executable, Row
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -34,13 +35,10 @@ async def get_db(request: Request) -> AsyncSession:
     It takes a connection at its first statement. `run` gives it back right after; whoever uses the session's own
     methods does so in `async with db:`.
 
-    Raises:
-        DatabaseUnavailable: the schema is not there yet, because the database has been away since the start.
     """
-    if not request.state.database.ready:
-        raise DatabaseUnavailable
+    database = request.state.database
     deadline = asyncio.get_running_loop().time() + TIME_LIMIT
-    return AsyncSession(request.state.database.engine, info={"deadline": deadline})
+    return AsyncSession(database.engine, info={"database": database, "deadline": deadline})
 
 
 SessionDep = Annotated[AsyncSession, Depends(get_db)]
@@ -52,12 +50,19 @@ async def run(
     """Run one statement as a transaction of its own, and return its rows.
 
     Raises:
-        DatabaseUnavailable: the database did not answer in time, or at all. The statement may have taken effect.
+        DatabaseUnavailable: the database did not answer in time, or at all, and the statement may have taken
+            effect; or it takes no writes; or it has been away since the start, and has no schema yet.
     """
+    if not db.info["database"].ready:
+        raise DatabaseUnavailable
     try:
         async with time_limit(db.info["deadline"]), db:
             return (await db.execute(statement, parameters)).all()
-    except (OperationalError, InterfaceError, PoolTimeoutError, TimeoutError) as error:
+    except (DBAPIError, PoolTimeoutError, TimeoutError) as error:
+        # A server that takes no writes is a standby, or is about to be one.
+        away = (OperationalError, InterfaceError, PoolTimeoutError, TimeoutError, ReadOnlySqlTransaction)
+        if not isinstance(error, away) and not isinstance(getattr(error, "orig", None), away):
+            raise
         log.warning("Database unavailable: %s", describe(error))
         raise DatabaseUnavailable from error
 

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 from alembic.util.exc import CommandError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -18,8 +19,8 @@ from todo_backend.settings import CannotStart
 
 log = logging.getLogger(__name__)
 
-CONNECT_LIMIT = 3.0  # seconds an attempt to connect may take
-FIRST_LIMIT = 5.0  # seconds the service waits at its start, for other workers' migrations too
+CONNECT_LIMIT = 2.5  # seconds an attempt to connect may take
+FIRST_LIMIT = 2.5  # seconds the service waits at its start, other workers' migrations included
 MIGRATE_LIMIT = 600.0  # seconds a migration may take in the background
 PAUSE = 0.5  # seconds between attempts
 
@@ -28,7 +29,8 @@ PAUSE = 0.5  # seconds between attempts
 _REFUSED = re.compile(
     "authentication failed|no such (user|database)|(role|database) .* does not exist|permission denied"
     "|not permitted|no pg_hba.conf entry|channel binding|does not support SSL|certificate|invalid .* value"
-    "|no password supplied",
+    "|no password supplied|unrecognized configuration parameter|unsupported startup parameter|service .* not found"
+    "|could not be found",
 )
 
 
@@ -81,10 +83,14 @@ async def prepare(database: Database, limit: float) -> bool:
         DatabaseRefused: the database is there, and waiting will not help.
     """
     try:
-        now = asyncio.get_running_loop().time
-        async with time_limit(now() + CONNECT_LIMIT):
+        now = asyncio.get_running_loop().time()
+        async with time_limit(now + CONNECT_LIMIT):
             connection = await database.engine.connect()
-        async with time_limit(now() + limit), contextlib.aclosing(connection):
+        async with time_limit(now + limit), contextlib.aclosing(connection):
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            encoding = driver.info.parameter_status("server_encoding")
+            if encoding != "UTF8":
+                raise DatabaseRefused(f"The database cannot be used: its encoding is {encoding}, not UTF8")
             # The one place that needs a transaction: the migrations come as a whole or not at all.
             await connection.execution_options(isolation_level="READ COMMITTED")
             await connection.run_sync(upgrade)
@@ -92,11 +98,11 @@ async def prepare(database: Database, limit: float) -> bool:
     except (OperationalError, InterfaceError, TimeoutError) as error:
         reason = describe(error)
         if _REFUSED.search(reason):
-            raise DatabaseRefused(f"The database refuses the connection: {reason}") from error
+            raise DatabaseRefused(f"The database cannot be used: {reason}") from error
         database.log_trouble(f"The database is away, trying again: {reason}")
         return False
     except (DBAPIError, CommandError) as error:
-        raise DatabaseRefused(f"The database refuses the schema: {describe(error)}") from error
+        raise DatabaseRefused(f"The database cannot be used: {describe(error)}") from error
     log.info("The database is ready")
     database.ready = True
     return True

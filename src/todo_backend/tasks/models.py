@@ -1,6 +1,6 @@
 """The table `tasks` and the bodies that carry it."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, StringConstraints
@@ -25,6 +25,14 @@ Title = Annotated[
     AfterValidator(_without_nul),
 ]
 Description = Annotated[str, StringConstraints(max_length=DESCRIPTION_MAX_LENGTH), AfterValidator(_without_nul)]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """psycopg gives times in the time zone of the connection, which is the database's to choose."""
+    return moment.astimezone(UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
 
 EXAMPLE: dict[str, Any] = {"title": "Buy milk", "description": "Two litres"}
 READ_EXAMPLE = {
@@ -66,8 +74,8 @@ class TaskRead(SQLModel):
     title: str
     description: str | None
     completed: bool
-    created_at: datetime
-    updated_at: datetime
+    created_at: Moment
+    updated_at: Moment
 
 
 class Task(SQLModel, table=True):

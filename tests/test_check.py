@@ -1,0 +1,123 @@
+"""The doctor, on settings and databases; tokens are in test_better_auth.py."""
+
+import os
+import pty
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from tests.proxy import Proxy
+from tests.service import PROGRAM, SECRET, Service, environment, run, serving
+from tests.test_auth import GOOD, make
+from tests.tls import tls_postgres
+
+SETTINGS = {"BETTER_AUTH_SECRET": SECRET}
+
+
+def rows(ended: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """Return what is said of each subject, with its mark."""
+    lines = [line for line in ended.stdout.splitlines() if line.startswith(("ok", "FAIL"))]
+    return {line[6:15].strip(): line[:4].strip() + " " + line[17:] for line in lines}
+
+
+@pytest.mark.proves("BA-6")
+def test_all_is_well(tmp_path: Path, service: Service, url: Callable[[str], str]) -> None:
+    ended = run(tmp_path, "check", DATABASE_URL=url("shared"), **SETTINGS)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    found = rows(ended)
+    assert list(found) == ["Settings", "Database", "Transport", "Schema"]
+    assert found["Database"].startswith("ok PostgreSQL 18")
+    assert ", direct, " in found["Database"]
+    assert found["Database"].endswith(" ms a round trip")
+    assert found["Transport"] == "ok no TLS, on this machine"
+    assert found["Schema"] == "ok up to date"
+
+
+@pytest.mark.proves("BA-6")
+def test_a_missing_schema_is_not_well(tmp_path: Path, database: str, url: Callable[[str], str]) -> None:
+    ended = run(tmp_path, "check", DATABASE_URL=url(database), **SETTINGS)
+    assert (ended.returncode, rows(ended)["Schema"]) == (1, "FAIL not up to date")
+    assert "Start the service, which makes and moves it." in ended.stdout
+
+
+@pytest.mark.proves("BA-6")
+def test_a_database_that_is_away_or_silent_is_not_well(tmp_path: Path, proxy: Proxy) -> None:
+    proxy.refuse()
+    away = run(tmp_path, "check", DATABASE_URL=proxy.url("postgres"), **SETTINGS)
+    assert (away.returncode, away.stderr) == (1, "")
+    assert rows(away)["Database"].startswith("FAIL ")
+    assert "Look at DATABASE_URL" in away.stdout
+    proxy.flow()
+    proxy.stall()
+    silent = run(tmp_path, "check", DATABASE_URL=proxy.url("postgres"), **SETTINGS)
+    assert (silent.returncode, rows(silent)["Database"]) == (1, "FAIL no answer in time")
+
+
+@pytest.mark.proves("BA-6")
+def test_bad_settings_are_told_and_the_token_is_not_judged(tmp_path: Path) -> None:
+    ended = run(tmp_path, "check", "--token", make(GOOD), BETTER_AUTH_SECRET="short")
+    assert ended.returncode == 1
+    assert "FAIL  Settings   DATABASE_URL is not set\n" in ended.stdout
+    assert "FAIL  Settings   BETTER_AUTH_SECRET is too short, 5 bytes\n" in ended.stdout
+    assert rows(ended)["Token"] == "FAIL cannot be judged without the settings"
+
+
+@pytest.mark.proves("BA-6")
+def test_it_is_coloured_on_a_terminal(tmp_path: Path) -> None:
+    terminal, end = pty.openpty()
+    subprocess.run([PROGRAM, "check"], cwd=tmp_path, env=environment(TERM="xterm"), stdout=end, check=False)
+    assert b"\x1b[31mFAIL\x1b[0m" in os.read(terminal, 65536)
+    os.close(end)
+    os.close(terminal)
+
+
+@pytest.mark.proves("BA-6", "DATA-10")
+def test_tls_and_channel_binding_as_neon_asks_for_them(tmp_path: Path) -> None:
+    """The URL of Neon's form works as it is, and the server confirms that the connections are encrypted."""
+    with tls_postgres() as url:
+        neon = f"{url}?sslmode=require&channel_binding=require"
+        with serving(tmp_path, neon) as service, service.client("me") as client:
+            assert client.post("/api/tasks", json={"title": "x"}).status_code == 201
+            with psycopg.connect(neon) as connection:
+                used = (
+                    "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'me'"
+                )
+                assert connection.execute(used).fetchone() == (True,)
+        both = rows(run(tmp_path, "check", DATABASE_URL=neon, **SETTINGS))
+        assert both["Transport"] == "ok TLS, channel binding required and done"
+        one = run(tmp_path, "check", DATABASE_URL=f"{url}?sslmode=require", **SETTINGS)
+        assert (one.returncode, rows(one)["Transport"]) == (0, "ok TLS, channel binding not required")
+        assert "Add channel_binding=require to DATABASE_URL" in one.stdout
+        plain = run(tmp_path, "check", DATABASE_URL=f"{url}?sslmode=disable&channel_binding=require", **SETTINGS)
+        assert plain.returncode == 1
+
+
+@pytest.mark.proves("BA-6")
+def test_a_key_set_of_no_use_is_not_well(
+    tmp_path: Path, service: Service, url: Callable[[str], str], key_set: Callable[[object], str]
+) -> None:
+    empty = run(tmp_path, "check", DATABASE_URL=url("shared"), BETTER_AUTH_URL=key_set({"keys": []}), **SETTINGS)
+    assert empty.returncode == 1
+    assert rows(empty)["Key set"].endswith("no key that can be used")
+
+
+@pytest.mark.proves("BA-4")
+@pytest.mark.parametrize(
+    "answer", [{"keys": {}}, [], "x", {}, {"keys": ["x", None, {"kty": "?"}, {"kty": "oct", "k": "eA"}]}]
+)
+def test_what_is_no_key_set_opens_nothing(
+    tmp_path: Path, url: Callable[[str], str], key_set: Callable[[object], str], answer: object
+) -> None:
+    """A symmetric key least of all: whoever reads it could sign with it."""
+    with serving(tmp_path, url("shared"), BETTER_AUTH_URL=key_set(answer)) as service, service.client() as client:
+        for token in (
+            make(GOOD, secret="x"),
+            make(GOOD, {"alg": "EdDSA"}),
+            make(GOOD, {"alg": "ES256", "kid": "1"}),
+        ):
+            answered: httpx.Response = client.get("/api/tasks", headers={"Authorization": f"Bearer {token}"})
+            assert answered.status_code in (401, 503)
