@@ -115,16 +115,17 @@ def broken(tmp_path: Path, database: str, url: Callable[[str], str]) -> Iterator
         yield service
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def key_set() -> Iterator[Callable[[object], str]]:
-    """Serves an answer at /api/auth/jwks, and returns the base URL."""
+    """Serves an answer as if it were a key set, and returns the base URL to give as Better Auth's."""
     answers: list[object] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            number = int(self.path.removesuffix("/api/auth/jwks").strip("/"))
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(json.dumps(answers[-1]).encode())
+            self.wfile.write(json.dumps(answers[number]).encode())
 
         def log_message(self, *_: object) -> None:
             pass
@@ -134,7 +135,7 @@ def key_set() -> Iterator[Callable[[object], str]]:
 
         def answer(what: object) -> str:
             answers.append(what)
-            return f"http://127.0.0.1:{server.server_port}"
+            return f"http://127.0.0.1:{server.server_port}/{len(answers) - 1}"
 
         yield answer
         server.shutdown()

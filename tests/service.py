@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,17 @@ def environment(**variables: str) -> dict[str, str]:
     """Return this process's environment without what would configure the service, and with the given variables."""
     ours = ("BETTER_AUTH_", "DATABASE_", "CORS_ORIGINS", "LOG_LEVEL", "PG")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | variables
+
+
+# How many statements wait for a lock.
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it has not come to pass"
+        time.sleep(0.02)
 
 
 @dataclass
@@ -61,7 +72,7 @@ class Service:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, and return the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(15)
+        return self.process.wait(10)
 
 
 def start(folder: Path, *arguments: str, **variables: str) -> Service:

@@ -197,21 +197,6 @@ def test_a_public_key_is_no_secret(with_key_set: Service, eddsa: Frontend) -> No
     assert status(with_key_set, make(good, {"alg": "HS256", "kid": data["kid"]}, secret=SECRET))[0] == 200
 
 
-@pytest.mark.proves("BA-4")
-def test_another_better_auth_is_another_issuer(tmp_path: Path, url: Callable[[str], str]) -> None:
-    """The keys fit, because it is asked under another name; iss and aud do not."""
-    with better_auth("eddsa") as frontend:
-        frontend.sign_up("named")
-        token = frontend.token("named")
-        address = frontend.url.replace("localhost", "127.0.0.1")
-        with serving(tmp_path, url("shared"), BETTER_AUTH_URL=address) as service:
-            code, reason = status(service, token)
-    assert (code, reason) in [
-        (401, "The token's iss claim is not BETTER_AUTH_URL"),
-        (503, "Better Auth's key set is unavailable"),
-    ]
-
-
 SEND_THE_JWT = "send the token of authClient.token()"
 MISTAKES = {
     "eddsa": "The token is signed with EdDSA, which needs BETTER_AUTH_URL",

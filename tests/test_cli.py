@@ -18,10 +18,24 @@ import pytest
 from typer.testing import CliRunner
 
 import todo_backend
+from tests.frontend import require
 from tests.proxy import Proxy
-from tests.service import SECRET, Service, bearer, environment, run, running, serving, start
+from tests.service import (
+    SECRET,
+    WAITING,
+    Service,
+    bearer,
+    environment,
+    run,
+    running,
+    serving,
+    start,
+    wait_until,
+)
 from todo_backend import cli, signals
 from todo_backend.database.embedded import EmbeddedServerFailed, embedded_server
+
+ROOT = Path(__file__).parent.parent
 
 
 def family(service: Service) -> list[psutil.Process]:
@@ -36,7 +50,7 @@ def family(service: Service) -> list[psutil.Process]:
 
 def left(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Return those that still run; Python's own helper of multiprocessing needs a moment to notice the end."""
-    waited = psutil.wait_procs(processes, timeout=1)[1]
+    waited = psutil.wait_procs(processes, timeout=5)[1]
     return [process for process in waited if process.status() != psutil.STATUS_ZOMBIE]
 
 
@@ -49,8 +63,8 @@ def paste(service: Service) -> dict[str, object]:
 
 
 @pytest.mark.proves("CLI-1", "CLI-2", "CLI-5")
-@pytest.mark.skipif(not shutil.which("curl"), reason="curl is missing")
 def test_dev_from_nothing(tmp_path: Path) -> None:
+    require("curl", present=bool(shutil.which("curl")))
     tmp_path = tmp_path / "it's my folder (1)"
     tmp_path.mkdir()
     with running(tmp_path, "dev") as service:
@@ -173,7 +187,7 @@ def test_dev_says_that_its_server_does_not_start(tmp_path: Path) -> None:
     ("workers", "number"), [("1", signal.SIGINT), ("1", signal.SIGTERM), ("2", signal.SIGTERM)]
 )
 def test_serve_finishes_what_is_under_way(
-    tmp_path: Path, database: str, url: Callable[[str], str], workers: str, number: int
+    tmp_path: Path, database: str, url: Callable[[str], str], admin: psycopg.Connection, workers: str, number: int
 ) -> None:
     with serving(tmp_path, url(database), "--workers", workers) as service, service.client("me") as client:
         path = f"/api/tasks/{client.post('/api/tasks', json={'title': 'x'}).json()['id']}/complete"
@@ -183,8 +197,7 @@ def test_serve_finishes_what_is_under_way(
             answers: list[httpx.Response] = []
             waiting = threading.Thread(target=lambda: answers.append(client.patch(path)))
             waiting.start()
-            while not other.execute("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchall():
-                pass
+            wait_until(lambda: admin.execute(WAITING).fetchone() == (1,))
             service.process.send_signal(number)
             time.sleep(1)
         waiting.join()
@@ -293,8 +306,7 @@ def test_serve_can_be_stopped_before_it_listens(tmp_path: Path, proxy: Proxy) ->
     proxy.stall()
     settings = {"DATABASE_URL": proxy.url("postgres"), "BETTER_AUTH_SECRET": SECRET}
     service = start(tmp_path, "serve", **settings)
-    while not proxy.connections:
-        time.sleep(0.01)
+    wait_until(lambda: proxy.connections > 0)
     assert service.stop() == 0
 
 
@@ -308,10 +320,30 @@ def test_uvicorn_runs_the_application_too(tmp_path: Path, url: Callable[[str], s
     with log.open("wb") as output:
         process = subprocess.Popen(program, cwd=tmp_path, env=environment(**settings), stdout=output, stderr=output)
     service = Service(process, log, f"http://127.0.0.1:{port}")
-    service.wait_for_log("Uvicorn running")
-    with service.client("me") as client:
-        assert client.get("/api/tasks").status_code == 200
-    service.stop()
+    try:
+        service.wait_for_log("Uvicorn running")
+        with service.client("me") as client:
+            assert client.get("/api/tasks").status_code == 200
+    finally:
+        service.stop()
+
+
+@pytest.mark.proves("CLI-9")
+def test_fastapi_dev_runs_the_application_too(tmp_path: Path, url: Callable[[str], str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    program = [str(Path(sys.executable).with_name("fastapi")), "dev", "--port", str(port)]
+    settings = {"DATABASE_URL": url("shared"), "BETTER_AUTH_SECRET": SECRET}
+    log = tmp_path / "log.txt"
+    with log.open("wb") as output:
+        process = subprocess.Popen(program, cwd=ROOT, env=environment(**settings), stdout=output, stderr=output)
+    service = Service(process, log, f"http://127.0.0.1:{port}")
+    try:
+        service.wait_for_log("Application startup complete")
+        with service.client("me") as client:
+            assert client.get("/api/tasks").status_code == 200
+    finally:
+        service.stop()
 
 
 @pytest.mark.proves("CLI-9")

@@ -24,7 +24,7 @@ from pydantic import SecretStr
 from sqlalchemy import create_engine, inspect, make_url
 
 from tests.proxy import Proxy
-from tests.service import SECRET, Service, bearer, run, serving
+from tests.service import SECRET, Service, bearer, run, serving, wait_until
 from todo_backend.database import migrations
 from todo_backend.database.startup import DatabaseRefused
 from todo_backend.server import check_database
@@ -218,6 +218,16 @@ def test_the_database_is_away_at_start_up(tmp_path: Path, database: str, proxy: 
         assert service.stop() == 0
 
 
+@pytest.mark.proves("DATA-5", "CLI-5")
+def test_a_stop_leaves_time_for_the_503(tmp_path: Path, database: str, proxy: Proxy) -> None:
+    with serving(tmp_path, proxy.url(database)) as service, ThreadPoolExecutor(1) as thread:
+        proxy.stall()
+        asked = thread.submit(asyncio.run, at_once(service, 1, "GET", "/api/tasks"))
+        time.sleep(0.5)
+        assert service.stop() == 0
+        assert_unavailable(asked.result()[0])
+
+
 @pytest.mark.proves("DATA-6", "CLI-5")
 def test_the_service_can_be_stopped_while_the_database_is_away(tmp_path: Path, proxy: Proxy) -> None:
     proxy.stall()
@@ -303,13 +313,11 @@ def test_acknowledged_writes_survive(tmp_path: Path) -> None:
         with serving(tmp_path, url) as service, ThreadPoolExecutor(4) as threads:
             for number in range(4):
                 threads.submit(write, service, number)
-            while len(acknowledged) < 100:
-                time.sleep(0.01)
+            wait_until(lambda: len(acknowledged) >= 100)
             os.kill(place.pid, signal.SIGQUIT)  # an immediate shutdown
             os.kill(service.process.pid, signal.SIGKILL)
         service.process.wait()
-        while place.is_running():
-            time.sleep(0.01)
+        wait_until(lambda: not place.is_running())
         server.ensure_postgres_running()
         with serving(tmp_path, url) as service, service.client("me") as client:
             titles = [task["title"] for task in client.get("/api/tasks").json()]

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from tests.service import SECRET
 from tests.test_auth import ED25519, GOOD, make
-from todo_backend import cli
+from todo_backend import cli, errors
+from todo_backend.errors import TodoError
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -110,6 +111,20 @@ def test_every_section_names_files_that_exist() -> None:
         folder = ROOT / (first if first.endswith("/") else Path(first).parent)
         for path in (ROOT / first, *(ROOT / name if "src/" in name else folder / name for name in others)):
             assert path.exists(), path
+
+
+@pytest.mark.proves("DOC-2")
+def test_every_module_is_named_by_a_section() -> None:
+    for path in (ROOT / "src" / "todo_backend").rglob("*.py"):
+        if "migrations" not in path.parts and not path.name.startswith("__"):
+            assert f"{path.name}`" in SPECIFICATION, path
+
+
+@pytest.mark.proves("DOC-2")
+def test_every_error_stands_in_the_tree() -> None:
+    for error in TodoError.__subclasses__():
+        module = error.__module__.removeprefix("todo_backend.").replace(".", "/")
+        assert re.search(rf"── {error.__name__} +{error.status}  {module}.py", errors.__doc__ or ""), error
 
 
 @pytest.mark.proves("DOC-2")

@@ -229,7 +229,7 @@ def test_unknown_paths_and_methods(
     answer = client.request(method, path)
     detail = {404: "Not Found", 405: "Method Not Allowed"}[status]
     assert (answer.status_code, answer.json()) == (status, {"detail": detail})
-    assert answer.headers.get("Allow") == allow or path == "/docs"  # where Starlette's own order varies
+    assert sorted(answer.headers.get("Allow", "").split(", ")) == sorted((allow or "").split(", "))
 
 
 def cors_headers(answer: httpx.Response) -> dict[str, str]:

@@ -1,10 +1,13 @@
 """The console program: `todo-backend`, or `python -m todo_backend`."""
 
+import sys
+
 from todo_backend import signals
 
 
 def main() -> None:
-    signals.watch()  # before all else is imported, which takes a second
+    if {"dev", "serve"} & set(sys.argv):
+        signals.watch()  # before all else is imported, which takes a second
 
     from todo_backend.cli import run  # noqa: PLC0415
 

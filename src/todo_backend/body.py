@@ -29,6 +29,7 @@ class BodyLimitMiddleware:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # A request with neither of the two has no body (RFC 9112, section 6.3).
         headers = Headers(scope=scope) if scope["type"] == "http" else {}
         if "content-length" not in headers and "transfer-encoding" not in headers:
             await self.app(scope, receive, send)

@@ -7,19 +7,18 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import jwt
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from todo_backend.auth.keyset import PATH, KeySetUnavailable, fetch
+from todo_backend.auth.keyset import PATH, KeySetUnavailable, NoKeySet, fetch
 from todo_backend.auth.tokens import InvalidToken
 from todo_backend.auth.verifier import Verifier
 from todo_backend.database.engine import create_engine
 from todo_backend.database.migrations import is_current
-from todo_backend.database.session import describe
+from todo_backend.database.session import describe, time_limit
 from todo_backend.settings import InvalidSettings, Settings, TokenSettings
 
 TIME_LIMIT = 8.0  # seconds for the database
@@ -75,33 +74,36 @@ class Finding:
 
 async def examine(token: str | None) -> AsyncIterator[Finding]:
     """Yield what is found, with the token if there is one."""
-    secret: TokenSettings | None = None
-    settings: Settings | None = None
     try:
-        secret = settings = Settings.load()
-        yield Finding("Settings", True, "every variable is set and valid")
+        settings = Settings.load()
     except InvalidSettings as error:
         for line in str(error).splitlines():
             problem, _, cure = line.partition(": ")
             yield Finding("Settings", False, problem, cure)
-    if settings:
-        async for finding in _examine_database(settings.database_url.get_secret_value()):
+    else:
+        yield Finding("Settings", True, "every variable is set and valid")
+        for finding in await _examine_database(settings.database_url.get_secret_value()):
             yield finding
-        if settings.better_auth_url:
-            yield await _examine_key_set(settings.better_auth_url)
-    if token is not None:
-        yield await _examine_token(token, secret, settings.better_auth_url if settings else None)
+    try:
+        verification = TokenSettings.load()
+    except InvalidSettings:
+        if token is not None:
+            yield Finding("Token", False, "cannot be judged without the settings", "Mend them first.")
+    else:
+        if verification.better_auth_url:
+            yield await _examine_key_set(verification.better_auth_url)
+        if token is not None:
+            yield await _examine_token(token, Verifier(verification.secret, verification.better_auth_url))
 
 
-async def _examine_database(url: str) -> AsyncIterator[Finding]:
+async def _examine_database(url: str) -> list[Finding]:
     engine = create_engine(url, pool_size=1)
     try:
-        async with asyncio.timeout(TIME_LIMIT), engine.connect() as connection:
-            async for finding in _examine_connection(connection, url):
-                yield finding
+        async with time_limit(asyncio.get_running_loop().time() + TIME_LIMIT), engine.connect() as connection:
+            return [finding async for finding in _examine_connection(connection, url)]
     except (DBAPIError, TimeoutError) as error:
         cure = "Look at DATABASE_URL, and whether the server runs and can be reached from here."
-        yield Finding("Database", False, describe(error), cure)
+        return [Finding("Database", False, describe(error), cure)]
     finally:
         await engine.dispose()
 
@@ -142,25 +144,20 @@ async def _examine_key_set(base_url: str) -> Finding:
     url = base_url + PATH
     try:
         keys = await fetch(url)
-    except (httpx.HTTPError, TimeoutError, ValueError) as error:
+    except NoKeySet as error:
         cure = "Start Better Auth with its jwt plugin. Where that signs HS256, leave BETTER_AUTH_URL out."
-        return Finding(
-            "Key set", False, f"{url}: {str(error).splitlines()[0] if str(error) else 'no answer'}", cure
-        )
+        return Finding("Key set", False, f"{url}: {error}", cure)
     algorithms = ", ".join(key.algorithm_name for key in keys) or "no key that can be used"
     return Finding(
         "Key set", bool(keys), f"{url}: {algorithms}", "" if keys else "Look at the jwt plugin's options."
     )
 
 
-async def _examine_token(token: str, secret: TokenSettings | None, better_auth_url: str | None) -> Finding:
-    if secret is None:
-        return Finding("Token", False, "cannot be judged without the settings", "Mend them first.")
-    verifier = Verifier(secret.better_auth_secret.get_secret_value().encode(), better_auth_url)
+async def _examine_token(token: str, verifier: Verifier) -> Finding:
     try:
         user_id = await verifier.verify(token)
     except InvalidToken as error:
-        return Finding("Token", False, str(error), CURES.get(error.cure, ""))
+        return Finding("Token", False, str(error), CURES[error.cure] if error.cure else "")
     except KeySetUnavailable as error:
         return Finding("Token", False, error.detail, "Start Better Auth.")
     seconds = jwt.decode(token, options={"verify_signature": False})["exp"] - time.time()

@@ -1,6 +1,6 @@
 """The console program: `todo-backend dev`, `serve`, `token` and `check`.
 
-What only some commands need is imported by them: `token` answers in the time that FastAPI takes to be imported.
+What only some commands need is imported by them, so that `token` imports neither FastAPI nor SQLAlchemy.
 """
 # ruff: noqa: PLC0415
 
@@ -48,10 +48,10 @@ def run() -> None:
 
 @app.command()
 def dev(host: Host = "127.0.0.1", port: Port = 8000) -> None:
-    """Run it with no configuration: embedded PostgreSQL, reload on code changes.
+    """Run it with no configuration, to develop with.
 
     Writes .env with a new BETTER_AUTH_SECRET when there is none. Without DATABASE_URL it runs a PostgreSQL of its
-    own, whose data stay in .todo-backend/, so that tasks survive a restart.
+    own, whose data stay in .todo-backend/, so that tasks survive a restart. Reloads on code changes.
     """
     from contextlib import ExitStack
 
@@ -59,7 +59,7 @@ def dev(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     from todo_backend.database.embedded import embedded_server
 
     _ensure_secret()
-    TokenSettings.load()
+    TokenSettings.load()  # a bad secret is told before PostgreSQL is started
     with server.listen(host, port) as listener, ExitStack() as stack:
         database = "the one of DATABASE_URL"
         if not _is_set("DATABASE_URL"):
@@ -79,7 +79,10 @@ def serve(
     port: Port = 8000,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
 ) -> None:
-    """Run it strictly: DATABASE_URL and BETTER_AUTH_SECRET must be set, in the environment or in .env."""
+    """Run it with a configuration that is complete.
+
+    DATABASE_URL and BETTER_AUTH_SECRET must be set, in the environment or in .env.
+    """
     settings = Settings.load()
 
     from todo_backend import server
@@ -93,7 +96,7 @@ def token(
     user: Annotated[str, typer.Option(metavar="ID", help="Whose token: its sub claim.")] = DEV_USER,
     expires: Annotated[str, typer.Option(metavar="TIME", help="How long it is good: 30s, 15m, 12h, 7d.")] = "15m",
 ) -> None:
-    """Print a token signed with BETTER_AUTH_SECRET, and nothing else."""
+    """Print a token signed with BETTER_AUTH_SECRET."""
     form = re.fullmatch("([0-9]{1,9})([smhd])", expires)
     if not form:
         raise typer.BadParameter("give a number and s, m, h or d, such as 15m", param_hint="--expires")
@@ -108,7 +111,10 @@ def check(
         str | None, typer.Option(metavar="JWT", help="A token to explain, as the frontend sends it.")
     ] = None,
 ) -> None:
-    """Say what is well and what is not: settings, database, key set and, if given, a token."""
+    """Say what is well and what is not.
+
+    Looks at the settings, the database, Better Auth's key set and, if one is given, a token.
+    """
     import asyncio
 
     from todo_backend.check import Finding, examine
@@ -123,14 +129,14 @@ def check(
             findings.append(finding)
         return findings
 
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # for psycopg's sake, see server.py
         findings = runner.run(report())
     if not all(finding.well for finding in findings):
         raise typer.Exit(1)
 
 
-def _sign(settings: TokenSettings, user: str, *, lifetime: float) -> str:
-    return tokens.sign(user, secret=settings.better_auth_secret.get_secret_value().encode(), lifetime=lifetime)
+def _sign(settings: TokenSettings, user: str, *, lifetime: int) -> str:
+    return tokens.sign(user, secret=settings.secret, lifetime=lifetime)
 
 
 def _is_set(name: str) -> bool:

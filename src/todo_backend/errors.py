@@ -1,11 +1,12 @@
 """Every failure becomes `{"detail": "<a sentence>"}`: docs/spec.md, "Error Handling & Validation".
 
 TodoError
-├── Unauthorized         401  auth/middleware.py
-├── TaskNotOwned         403  tasks/store.py
-├── TaskNotFound         404  tasks/store.py
-├── BodyTooLarge         413  body.py
-└── DatabaseUnavailable  503  database/session.py
+    ├── Unauthorized         401  auth/middleware.py
+    ├── TaskNotOwned         403  tasks/store.py
+    ├── TaskNotFound         404  tasks/store.py
+    ├── BodyTooLarge         413  body.py
+    ├── DatabaseUnavailable  503  database/session.py
+    └── KeySetUnavailable    503  auth/keyset.py
 """
 
 import logging
@@ -100,6 +101,6 @@ async def handle_http_exception(request: Request, error: HTTPException) -> JSONR
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Replace FastAPI's two handlers, which answer a list where this service answers a sentence."""
+    """Replace FastAPI's two handlers: one answers a list where a sentence is promised, one half of `Allow`."""
     app.exception_handler(RequestValidationError)(handle_invalid_request)
     app.exception_handler(HTTPException)(handle_http_exception)

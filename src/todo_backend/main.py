@@ -34,9 +34,9 @@ def create_app(settings: Settings) -> FastAPI:
         async with open_database(url, pool_size=settings.database_pool_size) as database:
             yield {"database": database}
 
+    # For those who run it by uvicorn itself; `serve` and `dev` set up the whole log.
     logging.getLogger("todo_backend").setLevel(settings.log_level.upper())
-    secret = settings.better_auth_secret.get_secret_value().encode()
-    verifier = Verifier(secret, settings.better_auth_url)
+    verifier = Verifier(settings.secret, settings.better_auth_url)
     app = FastAPI(
         title="todo-backend",
         version=__version__,

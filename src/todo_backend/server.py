@@ -18,7 +18,7 @@ from todo_backend.signals import hand_over
 
 log = logging.getLogger(__name__)
 
-GRACE = 8  # seconds that requests under way have to finish in, after a signal to stop
+SHUTDOWN_LIMIT = 8  # seconds that requests under way have to finish in, after a signal to stop
 # psycopg cannot use Windows' default loop (https://www.psycopg.org/psycopg3/docs/advanced/async.html).
 LOOP = "asyncio:SelectorEventLoop" if sys.platform == "win32" else "uvloop"
 
@@ -64,7 +64,7 @@ def configure(settings: Settings, **options: Any) -> uvicorn.Config:
         ws="none",
         lifespan="on",
         server_header=False,
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=SHUTDOWN_LIMIT,
         log_config={
             "version": 1,
             "disable_existing_loggers": False,
@@ -98,6 +98,7 @@ def serve(settings: Settings, listener: socket.socket, *, workers: int) -> None:
     Raises:
         DatabaseRefused, WorkersFailed: nothing was served.
     """
+    # The log is of the start and of failures; who asks for what is for debugging.
     config = configure(settings, workers=workers, access_log=settings.log_level == "debug")
     check_database(settings)
     log.info("Listening on %s, workers: %d", base_url(listener), workers)

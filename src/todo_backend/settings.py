@@ -69,7 +69,9 @@ def _database_url(url: SecretStr) -> SecretStr:
         raise ValueError("is not a URL that PostgreSQL's libpq can read") from None
     for name, value in parameters.items():
         if not _is_valid(name, str(value)):
-            raise ValueError(f"has a bad {name} (a password's @ / : are written %40 %2F %3A)")
+            raise ValueError(
+                f"has a bad {name}, perhaps by a character of the password that is not percent-encoded"
+            )
     return url
 
 
@@ -126,11 +128,17 @@ def _lower(value: object) -> object:
 
 
 class TokenSettings(BaseSettings):
-    """What signing a token takes: the shared secret. An empty variable counts as one that is not set."""
+    """What signing and verifying tokens takes. An empty variable counts as one that is not set."""
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore")
 
     better_auth_secret: Annotated[SecretStr, AfterValidator(_secret)]
+    better_auth_url: Annotated[str, AfterValidator(_base_url)] | None = None
+
+    @property
+    def secret(self) -> bytes:
+        """The key of HS256."""
+        return self.better_auth_secret.get_secret_value().encode()
 
     @classmethod
     def load(cls) -> Self:
@@ -156,7 +164,6 @@ class Settings(TokenSettings):
     """What the service takes."""
 
     database_url: Annotated[SecretStr, AfterValidator(_database_url)]
-    better_auth_url: Annotated[str, AfterValidator(_base_url)] | None = None
     cors_origins: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(_comma_separated), AfterValidator(_origins)
     ] = ("http://localhost:3000",)

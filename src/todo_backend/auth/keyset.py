@@ -14,13 +14,17 @@ from todo_backend.errors import TodoError
 log = logging.getLogger(__name__)
 
 PATH = "/api/auth/jwks"
-TIME_LIMIT = 5.0  # seconds for a fetch
+TIME_LIMIT = 2.0  # seconds for a fetch
 COOLDOWN = 10.0  # seconds from one fetch to the next, so that made-up key ids do not become requests to Better Auth
 
 
 class KeySetUnavailable(TodoError):
     status = 503
     detail = "Better Auth's key set is unavailable"
+
+
+class NoKeySet(Exception):
+    """There is none at a URL; its text is the reason, on one line."""
 
 
 class KeySet:
@@ -64,23 +68,24 @@ class KeySet:
                 return
             try:
                 self._keys = await fetch(self.url)
-            except (httpx.HTTPError, TimeoutError, ValueError) as error:
-                log.warning("The key set %s cannot be had: %s", self.url, str(error) or "no answer in time")
-            finally:
-                self._next_fetch = time.monotonic() + COOLDOWN
+            except NoKeySet as error:
+                log.warning("The key set %s cannot be had: %s", self.url, error)
+            self._next_fetch = time.monotonic() + COOLDOWN
 
 
 async def fetch(url: str) -> list[jwt.PyJWK]:
     """Return the keys at a URL that can verify tokens; others are passed over (RFC 7517, section 5).
 
     Raises:
-        httpx.HTTPError, TimeoutError: there is no answer, or none of success.
-        ValueError: the answer is not a key set.
+        NoKeySet: there is no answer, or it is not a key set.
     """
-    async with asyncio.timeout(TIME_LIMIT), httpx.AsyncClient() as client:
-        answer = (await client.get(url)).raise_for_status().json()
+    try:
+        async with asyncio.timeout(TIME_LIMIT), httpx.AsyncClient() as client:
+            answer = (await client.get(url)).raise_for_status().json()
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
+        raise NoKeySet(str(error).partition("\n")[0] or "no answer in time") from error
     if not isinstance(answer, dict) or not isinstance(answer.get("keys"), list):
-        raise ValueError("it is not a JSON Web Key Set")
+        raise NoKeySet("the answer is not a JSON Web Key Set")
     return [key for data in answer["keys"] if (key := _read(data)) is not None]
 
 

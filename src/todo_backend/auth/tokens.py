@@ -37,14 +37,14 @@ class InvalidToken(Exception):
         self.cure = cure
 
 
-def sign(user_id: str, *, secret: bytes, lifetime: float) -> str:
-    """Return a token for a user, as Better Auth's `jwt.sign` hook makes it.
+def sign(user_id: str, *, secret: bytes, lifetime: int) -> str:
+    """Return a token for a user, with the claims that are required.
 
     Args:
         lifetime: seconds until it expires.
     """
     now = int(time.time())
-    return jwt.encode({"sub": user_id, "iat": now, "exp": now + int(lifetime)}, secret, HMAC)
+    return jwt.encode({"sub": user_id, "iat": now, "exp": now + lifetime}, secret, HMAC)
 
 
 def read_header(token: str) -> dict[str, Any]:

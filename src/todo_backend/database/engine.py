@@ -56,13 +56,16 @@ def create_engine(url: str, *, pool_size: int) -> AsyncEngine:
     return engine
 
 
-def _replace_dead(connection: Any, *_: Any) -> None:
+def _replace_dead(connection: Any, record: Any, _: Any) -> None:
     """Notice, without a round trip, that the server closed a connection while it was idle.
 
     Nothing is ever due on an idle connection, so anything to read is its end: Neon closes connections when it
     suspends a compute (https://neon.com/docs/introduction/scale-to-zero). SQLAlchemy answers this error with a
     new connection.
     """
+    if not record.info.setdefault("was idle", False):  # it has just been made, and has not been idle yet
+        record.info["was idle"] = True
+        return
     probe = socket.socket(fileno=connection.driver_connection.fileno())
     try:
         probe.recv(1, socket.MSG_PEEK)

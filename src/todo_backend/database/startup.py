@@ -72,7 +72,7 @@ async def open_database(url: str, *, pool_size: int) -> AsyncIterator[Database]:
         yield database
     finally:
         if waiting:
-            waiting.cancel()
+            waiting.cancel()  # dispose() ends its connection
         await database.engine.dispose()
 
 
@@ -116,3 +116,5 @@ async def _prepare_until_ready(database: Database) -> None:
                 return
         except DatabaseRefused as error:
             database.log_trouble(str(error))
+        except Exception:  # whatever it is, the service must not stay unready for ever because of it
+            log.exception("Preparing the database failed, trying again")

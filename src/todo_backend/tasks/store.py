@@ -1,6 +1,7 @@
 """Tasks in PostgreSQL: one statement an operation, and a second one only to tell why there was nothing to do.
 
-Every statement names the owner, so that none can touch another user's task, and each is its own transaction.
+Every statement but OWNER, which only tells a 403 from a 404, names the owner, so that none can touch another user's
+task; and each is its own transaction.
 """
 
 from collections.abc import Sequence

@@ -30,6 +30,6 @@ def is_current(connection: Connection) -> bool:
 
 def config(connection: Connection) -> Config:
     """Return Alembic's configuration, which needs no alembic.ini."""
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    return config
+    result = Config(attributes={"connection": connection})
+    result.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    return result

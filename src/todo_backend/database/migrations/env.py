@@ -2,8 +2,6 @@
 
 from alembic import context
 
-from todo_backend.tasks.models import Task
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=Task.metadata)
+context.configure(connection=context.config.attributes["connection"])
 with context.begin_transaction():
     context.run_migrations()

@@ -1,0 +1,99 @@
+"""Key sets that Better Auth itself would not serve, and claims that it would not make."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm
+
+from tests.service import Service, serving
+from tests.test_auth import GOOD, make
+
+EDDSA, ES384 = Ed25519PrivateKey.generate(), generate_private_key(SECP384R1())
+KEYS = [
+    {"kid": "1", "alg": "EdDSA", **json.loads(OKPAlgorithm.to_jwk(EDDSA.public_key()))},
+    {"kid": "2", "alg": "ES384", **json.loads(ECAlgorithm.to_jwk(ES384.public_key()))},
+    {"kid": "3", "alg": "HS256", "kty": "oct", "k": "eA"},
+    {"kid": "4", "kty": "?"},
+    "not a key",
+]
+
+
+@pytest.fixture(scope="module")
+def issuer(key_set: Callable[[object], str]) -> str:
+    return key_set({"keys": KEYS})
+
+
+@pytest.fixture(scope="module")
+def trusting(tmp_path_factory: pytest.TempPathFactory, url: Callable[[str], str], issuer: str) -> Iterator[Service]:
+    """A service that trusts the issuer."""
+    with serving(tmp_path_factory.mktemp("trusting"), url("shared"), BETTER_AUTH_URL=issuer) as service:
+        yield service
+
+
+def status(service: Service, token: str) -> tuple[int, str]:
+    with service.client() as client:
+        answer = client.get("/api/tasks", headers={"Authorization": f"Bearer {token}"})
+    return answer.status_code, answer.json()["detail"] if answer.status_code != 200 else ""
+
+
+@pytest.mark.proves("BA-2", "BA-4")
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({}, ""),
+        ({"iss": "{}/"}, ""),
+        ({"aud": "{}/"}, ""),
+        ({"aud": ["x", "{}"]}, ""),
+        ({"iss": "http://localhost:3000"}, "The token's iss claim is not BETTER_AUTH_URL"),
+        ({"iss": None}, "The token's iss claim is not BETTER_AUTH_URL"),
+        ({"aud": "http://localhost:3000"}, "The token's aud claim is not BETTER_AUTH_URL"),
+        ({"aud": ["x", 1]}, "The token's aud claim is not BETTER_AUTH_URL"),
+        ({"aud": []}, "The token's aud claim is not BETTER_AUTH_URL"),
+        ({"aud": None}, "The token's aud claim is not BETTER_AUTH_URL"),
+        ({"exp": 1}, "The token has expired"),
+        ({"sub": ""}, "The token's sub claim is not a user id"),
+    ],
+)
+def test_claims(trusting: Service, issuer: str, claims: dict[str, Any], reason: str) -> None:
+    whole = json.loads(json.dumps({**GOOD, "iss": "{}", "aud": "{}"} | claims).replace("{}", issuer))
+    unsigned = jwt.PyJWS().encode(json.dumps(whole).encode(), EDDSA, "EdDSA", {"kid": "1"})
+    assert status(trusting, unsigned) == (401 if reason else 200, reason)
+
+
+@pytest.mark.proves("BA-2", "BA-4")
+@pytest.mark.parametrize(
+    ("key", "algorithm", "key_id", "accepted"),
+    [
+        (EDDSA, "EdDSA", "1", True),
+        (EDDSA, "EdDSA", None, True),  # there is one of its kind
+        (ES384, "ES384", "2", True),
+        (EDDSA, "EdDSA", "2", False),
+        (ES384, "ES384", "1", False),
+        (Ed25519PrivateKey.generate(), "EdDSA", "1", False),
+        (Ed25519PrivateKey.generate(), "EdDSA", "unknown", False),
+        ("x", "HS256", "3", False),
+        ("x", "HS256", None, False),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::jwt.InsecureKeyLengthWarning")
+def test_keys(trusting: Service, issuer: str, key: Any, algorithm: str, key_id: str | None, accepted: bool) -> None:
+    token = jwt.encode(GOOD | {"iss": issuer, "aud": issuer}, key, algorithm, {"kid": key_id} if key_id else None)
+    assert status(trusting, token)[0] == (200 if accepted else 401)
+
+
+@pytest.mark.proves("BA-3")
+@pytest.mark.parametrize("answer", [{"keys": {}}, [], "x", {}])
+def test_what_is_no_key_set_is_none(
+    tmp_path: Path, url: Callable[[str], str], key_set: Callable[[object], str], answer: object
+) -> None:
+    with serving(tmp_path, url("shared"), BETTER_AUTH_URL=key_set(answer)) as service:
+        began = time.monotonic()
+        assert status(service, make(GOOD, {"alg": "EdDSA"})) == (503, "Better Auth's key set is unavailable")
+        assert time.monotonic() - began < 10
