@@ -5,6 +5,7 @@ PYTHON ?= python3
 run: .venv/run ## create .venv and run the service, with no configuration
 	@.venv/bin/todo-backend dev
 
+# Without REQUIRE_ALL tests may have been skipped for want of a part, and what only they cover is not asked for.
 test: install ## formatting, lint, types and every test, with branch coverage and the Acceptance Checklist
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
@@ -12,7 +13,6 @@ test: install ## formatting, lint, types and every test, with branch coverage an
 	.venv/bin/coverage erase
 	.venv/bin/coverage run -m pytest --checklist --numprocesses 3 --dist loadgroup --quiet
 	.venv/bin/coverage combine --quiet
-	# All of it is asked for where no part is missing whose tests were skipped.
 	.venv/bin/coverage report $(if $(REQUIRE_ALL),,--fail-under=0)
 
 install: .venv/test ## create .venv with all that running, testing and benchmarking need from PyPI

@@ -36,7 +36,6 @@ async def get_db(request: Request) -> AsyncSession:
 
     It takes a connection at its first statement. `run` gives it back right after; whoever uses the session's own
     methods does so in `async with db:`.
-
     """
     database = request.state.database
     deadline = asyncio.get_running_loop().time() + TIME_LIMIT
