@@ -58,6 +58,19 @@ def test_many_workers_start_at_once_on_an_empty_database(
         assert not any("Traceback" in service.log.read_text() for service in services)
 
 
+@pytest.mark.proves("DATA-1", "CLI-5")
+def test_a_migration_elsewhere_is_waited_for(tmp_path: Path, database: str, url: Callable[[str], str]) -> None:
+    """Whoever migrates holds the lock; meanwhile the service says 503, and can be stopped."""
+    with psycopg.connect(url(database)) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [migrations.LOCK])
+        with serving(tmp_path, url(database), healthy=False) as stopped:
+            assert stopped.stop() == 0
+        with serving(tmp_path, url(database), healthy=False) as service, service.client("me") as client:
+            assert_unavailable(client.get("/health"))
+            other.rollback()
+            service.wait_until_healthy(5)
+
+
 @pytest.mark.proves("DATA-2")
 def test_models_and_migrations_do_not_drift_apart(service: Service, url: Callable[[str], str]) -> None:
     engine = create_engine(make_url(url("shared")).set(drivername="postgresql+psycopg"))

@@ -346,7 +346,7 @@ def test_another_origin_gets_nothing(client: httpx.Client, origin: str) -> None:
 
 @pytest.mark.proves("CORS-1", "CORS-3")
 def test_origins_are_configured(tmp_path: Path, url: Callable[[str], str]) -> None:
-    origins = "https://app.example.com, HTTPS://Other.Example.com:8443/"
+    origins = "https://app.example.com, HTTPS://Other.Example.com:8443/, "
     with serving(tmp_path, url("shared"), CORS_ORIGINS=origins) as service, service.client("x") as client:
 
         def allowed(origin: str) -> str | None:

@@ -1,5 +1,6 @@
 """Key sets that Better Auth itself would not serve, and claims that it would not make."""
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 
 from tests.service import Service, serving
 from tests.test_auth import GOOD, make
+from todo_backend.auth.keyset import PATH, fetch
 
 EDDSA, ES384 = Ed25519PrivateKey.generate(), generate_private_key(SECP384R1())
 KEYS = [
@@ -86,6 +88,12 @@ def test_claims(trusting: Service, issuer: str, claims: dict[str, Any], reason: 
 def test_keys(trusting: Service, issuer: str, key: Any, algorithm: str, key_id: str | None, accepted: bool) -> None:
     token = jwt.encode(GOOD | {"iss": issuer, "aud": issuer}, key, algorithm, {"kid": key_id} if key_id else None)
     assert status(trusting, token)[0] == (200 if accepted else 401)
+
+
+@pytest.mark.proves("BA-4")
+def test_what_is_no_public_key_is_passed_over(issuer: str) -> None:
+    """A symmetric key least of all is taken: whoever reads the set could sign with it."""
+    assert [key.algorithm_name for key in asyncio.run(fetch(issuer + PATH))] == ["EdDSA", "ES384"]
 
 
 @pytest.mark.proves("BA-3")

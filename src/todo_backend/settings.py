@@ -120,7 +120,7 @@ def _is_http(url: str) -> bool:
 
 
 def _comma_separated(value: object) -> object:
-    return tuple(value.split(",")) if isinstance(value, str) else value
+    return tuple(part for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 def _lower(value: object) -> object:

@@ -85,9 +85,7 @@ class Task(SQLModel, table=True):
     # Serves a user's list in its order, without a sort.
     __table_args__ = (Index("ix_tasks_user_id_id", "user_id", "id"),)
 
-    id: int | None = Field(
-        default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity(always=True)]
-    )
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity()])
     user_id: str = Field(sa_type=Text)  # Better Auth's id of the user; its tables are not ours to refer to
     title: str = Field(max_length=TITLE_MAX_LENGTH)
     description: str | None = Field(default=None, max_length=DESCRIPTION_MAX_LENGTH)

@@ -11,7 +11,7 @@ def upgrade() -> None:
     now = sa.func.now()
     op.create_table(
         "tasks",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), primary_key=True),
+        sa.Column("id", sa.BigInteger(), sa.Identity(), primary_key=True),
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("title", sa.String(200), nullable=False),
         sa.Column("description", sa.String(1000)),
