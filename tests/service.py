@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -71,6 +72,18 @@ class Service:
     def client(self, user: str | None = None) -> httpx.Client:
         """Return a client, signed in if a user is given."""
         return httpx.Client(base_url=self.base_url, headers=bearer(user) if user else {}, timeout=30, verify=False)
+
+    def send(self, method: str, path: str, headers: dict[str, str], rest: bytes) -> socket.socket:
+        """Send a request that no client library would, and return its connection.
+
+        Args:
+            rest: what follows the header fields: more of them, the empty line, and a body or a part of one.
+        """
+        address = httpx.URL(self.base_url)
+        connection = socket.create_connection((address.host, address.port or 0), timeout=5)
+        fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: test\r\n{fields}".encode() + rest)
+        return connection
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, and return the exit code."""

@@ -7,7 +7,6 @@ import hmac
 import itertools
 import json
 import math
-import socket
 import time
 from typing import Any
 
@@ -60,12 +59,8 @@ def test_nothing_else_is_there(anonymous: httpx.Client, path: str) -> None:
 
 @pytest.mark.proves("AUTH-2")
 def test_a_bad_token_is_refused_before_the_body_arrives(service: Service) -> None:
-    address = httpx.URL(service.base_url)
-    with socket.create_connection((address.host, address.port or 0), timeout=5) as connection:
-        connection.sendall(
-            b"POST /api/tasks HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer bad\r\n"
-            b"Content-Type: application/json\r\nContent-Length: 100000000\r\n\r\n{"
-        )
+    headers = {"Authorization": "Bearer bad"} | JSON
+    with service.send("POST", "/api/tasks", headers, b"Content-Length: 100000000\r\n\r\n{") as connection:
         assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")
 
 

@@ -5,7 +5,6 @@ import contextlib
 import itertools
 import os
 import signal
-import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -363,14 +362,10 @@ def test_clients_that_hang_up_leave_the_pool_healthy(
 ) -> None:
     with serving(tmp_path, url(database), DATABASE_POOL_SIZE="2") as service, service.client("me") as client:
         task = client.post("/api/tasks", json={"title": "x"}).json()
-        address = httpx.URL(service.base_url)
-        fields = "".join(f"{name}: {value}\r\n" for name, value in bearer("me").items())
-        request = f"PATCH /api/tasks/{task['id']}/complete HTTP/1.1\r\nHost: test\r\n{fields}\r\n".encode()
         with psycopg.connect(url(database)) as other:
             other.execute("SELECT FROM tasks FOR UPDATE")
             for _ in range(100):
-                with socket.create_connection((address.host, address.port or 0)) as connection:
-                    connection.sendall(request)
+                service.send("PATCH", f"/api/tasks/{task['id']}/complete", bearer("me"), b"\r\n").close()
         for _ in range(4):
             assert client.get("/api/tasks").status_code == 200
         assert "Traceback" not in service.log.read_text()

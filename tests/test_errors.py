@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -182,21 +181,13 @@ def test_a_body_over_64_kib_is_refused(client: httpx.Client, send: Callable[[byt
     ],
 )
 def test_the_rest_of_the_body_is_not_waited_for(service: Service, body: bytes) -> None:
-    address = httpx.URL(service.base_url)
-    with socket.create_connection((address.host, address.port or 0), timeout=5) as connection:
-        headers = "".join(f"{name}: {value}\r\n" for name, value in (bearer("x") | JSON).items())
-        connection.sendall(f"POST /api/tasks HTTP/1.1\r\nHost: test\r\n{headers}".encode() + body)
+    with service.send("POST", "/api/tasks", bearer("x") | JSON, body) as connection:
         assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
 @pytest.mark.proves("DATA-9")
 def test_a_client_that_leaves_in_the_middle_of_its_body_is_let_go(service: Service, client: httpx.Client) -> None:
-    address = httpx.URL(service.base_url)
-    headers = "".join(f"{name}: {value}\r\n" for name, value in (bearer("x") | JSON).items())
-    with socket.create_connection((address.host, address.port or 0), timeout=5) as connection:
-        connection.sendall(
-            f"POST /api/tasks HTTP/1.1\r\nHost: test\r\n{headers}Content-Length: 9\r\n\r\n{{".encode()
-        )
+    service.send("POST", "/api/tasks", bearer("x") | JSON, b"Content-Length: 9\r\n\r\n{").close()
     assert client.get("/api/tasks").status_code == 200
     assert "Traceback" not in service.log.read_text()
 
