@@ -40,6 +40,10 @@ class Proxy:
     def url(self, database: str, parameters: str = "") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}?sslmode=disable{parameters}"
 
+    @property
+    def open_connections(self) -> int:
+        return len(self._writers) // 2  # one towards either end
+
     def flow(self) -> None:
         """Pass everything on. What was swallowed is lost, with its connection."""
         if self._mode == "stall":

@@ -13,9 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, generate_pri
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 
-from tests.service import Service, serving
+from tests.service import SECRET, Service, serving
 from tests.test_auth import GOOD, make
+from todo_backend.auth import tokens
 from todo_backend.auth.keyset import PATH, fetch
+from todo_backend.auth.verifier import MAX_KNOWN, Verifier
 
 EDDSA, ES384 = Ed25519PrivateKey.generate(), generate_private_key(SECP384R1())
 KEYS = [
@@ -105,3 +107,52 @@ def test_what_is_no_key_set_is_none(
         began = time.monotonic()
         assert status(service, make(GOOD, {"alg": "EdDSA"})) == (503, "Better Auth's key set is unavailable")
         assert time.monotonic() - began < 10
+
+
+@pytest.mark.proves("AUTH-9")
+def test_an_accepted_token_is_remembered_until_it_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, whole = time.time(), make(GOOD | {"exp": int(time.time()) + 60})
+    verify = Verifier(SECRET.encode()).verify
+    assert asyncio.run(verify(whole)) == "user"
+    monkeypatch.setattr(tokens, "_jws", None)  # nothing can be verified any more
+    assert asyncio.run(verify(whole)) == "user"
+    monkeypatch.undo()
+    monkeypatch.setattr(time, "time", lambda: now + 91)
+    with pytest.raises(tokens.InvalidToken, match="has expired"):
+        asyncio.run(verify(whole))
+
+
+@pytest.mark.proves("AUTH-9")
+def test_a_key_that_was_withdrawn_is_forgotten(key_set: Callable[[object], str]) -> None:
+    """A token that names an unknown key has the key set fetched again; the old key is no longer in it."""
+    published = {"keys": KEYS[:1]}
+    issuer = key_set(published)
+    claims = GOOD | {"iss": issuer, "aud": issuer}
+    old, unknown = (jwt.encode(claims, EDDSA, "EdDSA", {"kid": kid}) for kid in ("1", "9"))
+
+    async def withdraw() -> None:
+        verifier = Verifier(SECRET.encode(), issuer)
+        assert await verifier.verify(old) == "user"
+        published["keys"] = KEYS[1:2]
+        assert await verifier.verify(old) == "user"
+        assert verifier.key_set
+        verifier.key_set._next_fetch = 0
+        for token in (unknown, old):
+            with pytest.raises(tokens.InvalidToken, match="a key that BETTER_AUTH_URL's key set lacks"):
+                await verifier.verify(token)
+
+    asyncio.run(withdraw())
+
+
+@pytest.mark.proves("AUTH-9")
+def test_what_is_remembered_is_bounded() -> None:
+    verifier = Verifier(SECRET.encode())
+
+    async def verify(many: int, **claims: str) -> None:
+        for number in range(many):
+            await verifier.verify(make(GOOD | {"jti": number} | claims))
+
+    asyncio.run(verify(MAX_KNOWN + 10))
+    assert len(verifier._known) == 10
+    asyncio.run(verify(1, extra="x" * 1024))
+    assert len(verifier._known) == 10

@@ -1,20 +1,13 @@
 """The engine and its pool of connections."""
 
 import socket
+import traceback
 from typing import Any
 
 import psycopg
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-
-
-class BinaryCursor(psycopg.AsyncCursor[Any]):
-    """Asks for results in binary, which a DateStyle of the database's own does not change."""
-
-    def __init__(self, connection: psycopg.AsyncConnection[Any], *, row_factory: Any = None) -> None:
-        super().__init__(connection, row_factory=row_factory or connection.row_factory)
-        self.format = psycopg.pq.Format.BINARY
 
 
 def create_engine(url: str, *, pool_size: int) -> AsyncEngine:
@@ -28,15 +21,21 @@ def create_engine(url: str, *, pool_size: int) -> AsyncEngine:
     """
 
     async def connect() -> psycopg.AsyncConnection[Any]:
-        return await psycopg.AsyncConnection.connect(
-            url,
-            autocommit=True,
-            cursor_factory=BinaryCursor,
-            # Neon's pooler hands each transaction to any of its connections: statements that were prepared on
-            # one are not known on the next (https://neon.com/docs/connect/connection-pooling).
-            prepare_threshold=None,
-            fallback_application_name="todo-backend",
-        )
+        try:
+            return await psycopg.AsyncConnection.connect(
+                url,
+                autocommit=True,
+                # Neon's pooler hands each transaction to any of its connections: statements that were prepared on
+                # one are not known on the next (https://neon.com/docs/connect/connection-pooling).
+                prepare_threshold=None,
+                fallback_application_name="todo-backend",
+                client_encoding="UTF8",  # as JSON is
+            )
+        except BaseException as error:
+            # One that is given up would stay open, beyond the pool's size, until the garbage collector comes by:
+            # psycopg's frames hold it, and a reference cycle holds them.
+            traceback.clear_frames(error.__traceback__)
+            raise
 
     engine = create_async_engine(
         "postgresql+psycopg://",
@@ -57,12 +56,14 @@ def create_engine(url: str, *, pool_size: int) -> AsyncEngine:
 
 
 def _replace_dead(connection: Any, record: Any, _: Any) -> None:
-    """Notice, without a round trip, that the server closed a connection while it was idle.
+    """Notice, without a round trip, that a connection was closed: by the server, while it was idle, or by `run`.
 
     Nothing is ever due on an idle connection, so anything to read is its end: Neon closes connections when it
     suspends a compute (https://neon.com/docs/introduction/scale-to-zero). SQLAlchemy answers this error with a
     new connection.
     """
+    if connection.driver_connection.closed:
+        raise DisconnectionError
     if not record.info.setdefault("was idle", False):  # it has just been made, and has not been idle yet
         record.info["was idle"] = True
         return
