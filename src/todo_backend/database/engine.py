@@ -67,7 +67,8 @@ def _replace_dead(connection: Any, record: Any, _: Any) -> None:
     if not record.info.setdefault("was idle", False):  # it has just been made, and has not been idle yet
         record.info["was idle"] = True
         return
-    probe = socket.socket(fileno=connection.driver_connection.fileno())
+    # Of whatever family: asking the system for it would cost more than the probe.
+    probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, connection.driver_connection.fileno())
     try:
         probe.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
