@@ -30,7 +30,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--parts", type=names, help=f"{','.join(PARTS)}; all, or with --only or --peers compare")
     parser.add_argument("--clients", type=names, default=["16", "64"], help="numbers of clients: 16,64")
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
-    parser.add_argument("--seconds", type=float, default=1.0, help="seconds of load in a run")
+    parser.add_argument("--seconds", type=float, default=0.7, help="seconds of load in a run")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md and its chart")
     arguments = parser.parse_args()
     if arguments.parts is None:
@@ -66,7 +66,7 @@ def run_parts(server: Postgres, arguments: argparse.Namespace, results: Results)
     if "trips" in parts:
         results.trips = scenarios.round_trips(server, compared, endpoints, progress)
     if "tails" in parts:
-        results.tails = scenarios.tails(server, compared, 3 * seconds, progress)
+        results.tails = scenarios.tails(server, compared, 5 * seconds, progress)
     if "workers" in parts:
         results.workers = scenarios.workers(server, rounds, seconds, progress)
     if "growth" in parts:

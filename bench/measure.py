@@ -9,7 +9,7 @@ from bench.postgres import Postgres
 from bench.stacks import Service
 from bench.workload import DataSet
 
-WARM_UP = 0.3  # seconds
+WARM_UP = 0.2  # seconds
 
 
 @dataclass

