@@ -46,7 +46,7 @@ def round_trips(
             for endpoint in endpoints:
                 fast, slow = (
                     run(service, postgres, SMALL, endpoint, clients=1, seconds=seconds)
-                    for service, seconds in ((near, 0.4), (far, 1.0))
+                    for service, seconds in ((near, 0.3), (far, 0.6))
                 )
                 found[one.name, endpoint] = (slow.p50 - fast.p50) / (TRIP * 1000)
     return found
