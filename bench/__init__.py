@@ -9,5 +9,5 @@ measure.py     one run: load on one service
 compare.py     interleaved runs of all services; pgbench.py is the limit
 scenarios.py   round trips, the tail, workers, five million tasks, the start
 goals.py       what is asked of the figures
-report.py      the tables; chart.py the picture
+report.py      the comparison in a table; tables.py the others; chart.py the picture
 """

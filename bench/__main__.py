@@ -76,7 +76,7 @@ def run_parts(server: Postgres, arguments: argparse.Namespace, results: Results)
 def main() -> None:
     """Run the benchmark, and print what it finds."""
     arguments = parse()
-    asked = [stacks.STACKS[name] for name in arguments.peers if name != pgbench.NAME]
+    asked = [stack for name, stack in stacks.STACKS.items() if name in arguments.peers or stack == stacks.OURS]
     compared = [stack for stack in asked if not stacks.missing(stack)]
     skipped = [f"{stack.title}, {word}" for stack in asked if (word := stacks.missing(stack))]
     results = Results(compared, arguments.only, [int(number) for number in arguments.clients], skipped)

@@ -1,4 +1,4 @@
-"""The tables, in Markdown, as they are printed and as docs/performance.md holds them."""
+"""The report, in Markdown, as it is printed and as docs/performance.md holds it."""
 
 import platform
 import statistics
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from bench import pgbench
+from bench import pgbench, tables
 from bench.goals import goals
 from bench.measure import Run
 from bench.results import Results, ratio
@@ -15,10 +15,8 @@ from bench.stacks import OURS
 
 BEGIN, END = "<!-- figures: written by make bench WRITE=1 -->", "<!-- end of the figures -->"
 
-# Name, unit and value of what a run found; times of the same unit can be compared across rows.
 FIGURES: tuple[tuple[str, str, Callable[[Run], float]], ...] = (
     ("processor time", "us", lambda run: run.processor),
-    ("requests a second", "", lambda run: run.rate),
     ("p50", "ms", lambda run: run.p50),
     ("p99", "ms", lambda run: run.p99),
 )
@@ -26,8 +24,9 @@ FIGURES: tuple[tuple[str, str, Callable[[Run], float]], ...] = (
 
 def report(results: Results) -> str:
     """Return everything that was found."""
-    parts = [_conditions(results), _ratios(results), _scenarios(results), _goals(results)]
-    return "\n\n".join(part for part in parts if part)
+    sections = (tables.besides, tables.round_trips, tables.tails, tables.workers, tables.growth)
+    parts = [_conditions(results), _ratios(results), *(section(results) for section in sections), _goals(results)]
+    return "\n\n".join(filter(None, parts))
 
 
 def write(path: Path, text: str) -> None:
@@ -36,35 +35,25 @@ def write(path: Path, text: str) -> None:
     path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}")
 
 
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """Return a table, its columns aligned for those who read it as it is."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    ruler = ["-" * width for width in widths]
-    lines = [" | ".join(map(str.ljust, row, widths)) for row in (header, ruler, *rows)]
-    return "\n".join(f"| {line} |" for line in lines)
-
-
 def _conditions(results: Results) -> str:
     memory = psutil.virtual_memory().total / 2**30
-    machine = (
-        f"{psutil.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}, Python {platform.python_version()}"
+    machine = f"{psutil.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}"
+    return "\n\n".join(
+        [
+            f"Measured on {machine}, Python {platform.python_version()}, one worker each.",
+            *(f"Skipped: {word}." for word in results.skipped),
+        ]
     )
-    return "\n".join([f"Measured on {machine}.", *(f"Skipped: {word}." for word in results.skipped)])
 
 
 def _ratios(results: Results) -> str:
     rows = [row for row in _rows(results) if any(row[1:])]
     if not rows:
         return ""
-    header = [
-        "",
-        OURS.title,
-        *(peer.title for peer in results.peers),
-        *([pgbench.TITLE] * bool(results.comparison.limits)),
-    ]
+    header = ["", OURS.title, *(peer.title for peer in results.peers), pgbench.TITLE]
     return (
-        "The first column is what this service takes; the others say how many times that each peer takes, the"
-        " median of the rounds with the least and the most of them.\n\n" + table(header, rows)
+        "The first column is what this service takes. The others say how many times that each peer takes: the"
+        " median of the rounds, with the least and the most of them.\n\n" + tables.table(header, rows)
     )
 
 
@@ -72,100 +61,38 @@ def _rows(results: Results) -> Iterator[list[str]]:
     for name, unit, figure in FIGURES:
         for clients in results.clients:
             for endpoint in results.endpoints:
-                ours = results.median(OURS.name, endpoint, clients, figure)
-                row = [f"{name}, {endpoint}, {clients} clients", _absolute(ours, unit)]
-                row += [str(results.against(peer.name, endpoint, clients, figure) or "") for peer in results.peers]
-                if results.comparison.limits:
-                    row.append(
-                        _limit(results, endpoint)
-                        if figure is FIGURES[1][2] and clients == results.clients[0]
-                        else ""
-                    )
-                yield row
-    yield _simple(results, "memory", "MB", dict(results.comparison.memory))
-    yield _simple(
-        results, "first answer", "s", {name: statistics.median(one) for name, one in results.starts.items()}
-    )
+                title = f"{name}, {endpoint}, {clients} clients"
+                yield [title, *_figures(results, endpoint, clients, unit, figure), ""]
+    for clients in results.clients:
+        for endpoint in results.endpoints:
+            title = f"requests a second, {endpoint}, {clients} clients"
+            figures = _figures(results, endpoint, clients, "", lambda run: run.rate)
+            yield [title, *figures, _limit(results, endpoint) if clients == results.clients[0] else ""]
+    yield _simple(results, "memory", "MB", results.comparison.memory)
+    starts = {name: statistics.median(seconds) for name, seconds in results.starts.items()}
+    yield _simple(results, "first answer", "s", starts)
 
 
-def _absolute(value: float | None, unit: str) -> str:
-    if value is None:
-        return ""
-    return f"{value:,.{0 if value >= 100 else 1 if value >= 10 else 2}f} {unit}".strip()
+def _figures(results: Results, endpoint: str, clients: int, unit: str, figure: Callable[[Run], float]) -> list[str]:
+    ours = results.median(OURS.name, endpoint, clients, figure)
+    ratios = [results.against(peer.name, endpoint, clients, figure) for peer in results.peers]
+    return [tables.quantity(ours, unit), *("" if one is None else str(one) for one in ratios)]
 
 
 def _limit(results: Results, endpoint: str) -> str:
-    ours = results.comparison.runs.get((OURS.name, endpoint, results.clients[0]), [])
-    limits = results.comparison.limits[endpoint]
-    return str(ratio([limit / one.rate for limit, one in zip(limits, ours, strict=True)])) if ours else ""
+    limits = results.comparison.limits.get(endpoint)
+    if not limits:
+        return ""
+    runs = results.comparison.runs[OURS.name, endpoint, results.clients[0]]
+    return str(ratio([limit / run.rate for limit, run in zip(limits, runs, strict=True)]))
 
 
 def _simple(results: Results, name: str, unit: str, values: dict[str, float]) -> list[str]:
     ours = values.get(OURS.name)
-    cells = [f"{values[peer.name] / ours:.2f}" if ours and peer.name in values else "" for peer in results.peers]
-    return [name, _absolute(ours, unit), *cells, *([""] * bool(results.comparison.limits))]
-
-
-def _scenarios(results: Results) -> str:
-    parts = []
-    if results.trips:
-        rows = [
-            [stack.title, *(f"{results.trips[stack.name, endpoint]:.2f}" for endpoint in results.endpoints)]
-            for stack in results.compared
-        ]
-        parts.append(
-            "Round trips to the database that an answer waits for:\n\n" + table(["", *results.endpoints], rows)
-        )
-    if results.tails:
-        rows = [
-            [stack.title, *(f"{value:.1f}" for value in (*tail.alone, *tail.beside, tail.lists))]
-            for stack in results.compared
-            if (tail := results.tails.get(stack.name))
-        ]
-        header = ["ms of a get", "p50 alone", "p99 alone", "p50 beside", "p99 beside", "lists a second"]
-        parts.append(
-            "A get, alone and beside another user who lists 10,000 tasks over and over:\n\n" + table(header, rows)
-        )
-    parts += [_workers(results), _growth(results)]
-    return "\n\n".join(filter(None, parts))
-
-
-def _workers(results: Results) -> str:
-    if not results.workers:
-        return ""
-    rows = []
-    for endpoint, pairs in results.workers.scaling.items():
-        two = [pair.two for pair in pairs]
-        others = statistics.median(
-            (run.postgres + run.generator) / (run.processor + run.postgres + run.generator) for run in two
-        )
-        capacity, measured = ratio([pair.ratio for pair in pairs]), ratio([pair.measured for pair in pairs])
-        rows.append([endpoint, str(capacity), str(measured), f"{others:.0%}"])
-    header = [
-        "two workers against one",
-        "by processor time",
-        "requests a second here",
-        "PostgreSQL's and the generator's share",
-    ]
-    return (
-        "The two cores are PostgreSQL's and the load generator's too. So the workers are compared by the requests"
-        " that the busiest one carries in a second of its processor time, times their number.\n\n"
-        + table(header, rows)
-    )
-
-
-def _growth(results: Results) -> str:
-    if not results.growth:
-        return ""
-    rows = [
-        [endpoint, str(ratio([one.ratio for one in rounds])), str(ratio([one.service_ratio for one in rounds]))]
-        for endpoint, rounds in results.growth.items()
-    ]
-    return "5 million tasks against 10,000, in processor time:\n\n" + table(
-        ["", "with PostgreSQL's", "the service's alone"], rows
-    )
+    ratios = [f"{values[peer.name] / ours:.2f}" if ours else "" for peer in results.peers]
+    return [name, tables.quantity(ours, unit), *ratios, ""]
 
 
 def _goals(results: Results) -> str:
     rows = [[goal.text, goal.figure, "met" if goal.met else "missed"] for goal in goals(results)]
-    return table(["goal", "figure", ""], rows) if rows else ""
+    return tables.table(["goal", "figure", ""], rows) if rows else ""
