@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import chart, pgbench, postgres, report, scenarios, stacks
+from bench import chart, generator, pgbench, postgres, report, scenarios, stacks
 from bench.compare import compare
 from bench.postgres import Postgres
 from bench.results import Results
@@ -30,7 +30,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--parts", type=names, help=f"{','.join(PARTS)}; all, or with --only or --peers compare")
     parser.add_argument("--clients", type=names, default=["16", "64"], help="numbers of clients: 16,64")
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
-    parser.add_argument("--seconds", type=float, default=0.7, help="seconds of load in a run")
+    parser.add_argument("--seconds", type=float, default=0.6, help="seconds of load in a run")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md and its chart")
     arguments = parser.parse_args()
     if arguments.parts is None:
@@ -85,6 +85,7 @@ def main() -> None:
             pass  # it makes the table
         server.fill(SMALL)
         run_parts(server, arguments, results)
+    generator.end_all()
     text = report.report(results)
     print(text)
     if arguments.write:

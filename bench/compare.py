@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bench import pgbench, processes, stacks
-from bench.measure import Run, run
+from bench.measure import WARM_UP, Run, run
 from bench.postgres import Postgres
 from bench.stacks import Service, Stack
 from bench.workload import SMALL
@@ -61,7 +61,8 @@ def compare(
                 first = number % len(services)
                 for count in clients:
                     for service in services[first:] + services[:first]:
-                        one = run(service, postgres, SMALL, endpoint, clients=count, seconds=seconds)
+                        length = seconds if number else WARM_UP
+                        one = run(service, postgres, SMALL, endpoint, clients=count, seconds=length)
                         if number:
                             found.runs[service.stack.name, endpoint, count].append(one)
                 if limit and number:

@@ -1,22 +1,25 @@
 """The load generator, `python -m bench.load`, a process of its own.
 
-It reads a Job as JSON from its first line, connects and warms the service up, prints an empty line, waits for one,
-puts load on the service, and prints a Load as JSON. Each client of the closed loop sends its next request as soon
-as its last answer is whole and checked. The first wrong answer ends it: a run with one does not count.
+It reads a Job as JSON from a line, warms the service up, prints an empty line, waits for one, puts load on the
+service, prints a Load as JSON, and waits for the next Job. Each client of the closed loop sends its next request as
+soon as its last answer is whole and checked. The first wrong answer ends it: a run with one does not count.
 """
 
 import asyncio
+import contextlib
 import itertools
 import json
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
 
 import uvloop
 
 from bench.workload import DataSet, Exchange, exchanges
+
+PATIENCE = 60  # seconds to wait for the last answers
 
 
 @dataclass
@@ -85,10 +88,11 @@ class Client(asyncio.Protocol):
         self.received = bytearray()
         self.body_at = self.end = 0
         self.round: Round | None = None
+        self.under_way = False
         self.transport: asyncio.Transport
 
     def connection_lost(self, _: Exception | None) -> None:
-        if self.round:
+        if self.round and self.under_way:
             self.round.fail("the connection was closed")
 
     def join(self, load: Round) -> None:
@@ -102,6 +106,7 @@ class Client(asyncio.Protocol):
             return
         self.exchange = next(self.requests)
         self.sent_at = now
+        self.under_way = True
         self.transport.write(self.exchange.request)
 
     def data_received(self, data: bytes) -> None:
@@ -119,6 +124,7 @@ class Client(asyncio.Protocol):
             return
         self.received.clear()
         self.end = 0
+        self.under_way = False
         self.send(time.perf_counter())
 
     def read_head(self) -> None:
@@ -138,30 +144,45 @@ async def put(clients: list[Client], seconds: float) -> Load:
     load = Round(seconds, len(clients))
     for client in clients:
         client.join(load)
-    await load.done
+    async with asyncio.timeout(seconds + PATIENCE):
+        await load.done
     times = sorted(load.times)
     p50, p99 = (times[int(len(times) * share)] * 1e6 for share in (0.5, 0.99))
     return Load(len(times), time.perf_counter() - began, p50, p99, time.process_time() - processor)
 
 
-async def work(job: Job) -> None:
-    """Do a job."""
-    requests = itertools.cycle(exchanges(job.endpoint, DataSet(job.data, job.stride)))
+@contextlib.asynccontextmanager
+async def connected(job: Job, requests: Iterator[Exchange]) -> AsyncIterator[list[Client]]:
+    """Connect clients who share the requests among them."""
     loop = asyncio.get_running_loop()
     clients = []
     for _ in range(job.clients):
         transport, client = await loop.create_connection(lambda: Client(requests), "127.0.0.1", job.port)
         client.transport = transport
         clients.append(client)
-    await put(clients, job.warm_up)
-    sys.stdout.write("\n")
+    yield clients
+    for client in clients:
+        client.transport.close()
+
+
+async def work(job: Job) -> None:
+    """Do a job."""
+    requests = itertools.cycle(exchanges(job.endpoint, DataSet(job.data, job.stride)))
+    async with connected(job, requests) as clients:
+        await put(clients, job.warm_up)
+    # New connections for the load: a service may have closed those that were done early with the warm-up.
+    async with connected(job, requests) as clients:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+        sys.stdin.readline()
+        load = await put(clients, job.seconds)
+    sys.stdout.write(json.dumps(asdict(load)) + "\n")
     sys.stdout.flush()
-    sys.stdin.readline()
-    sys.stdout.write(json.dumps(asdict(await put(clients, job.seconds))) + "\n")
 
 
 if __name__ == "__main__":
     try:
-        uvloop.run(work(Job(**json.loads(sys.stdin.readline()))))
+        for line in sys.stdin:
+            uvloop.run(work(Job(**json.loads(line))))
     except WrongAnswer as error:
         sys.exit(str(error))

@@ -14,6 +14,7 @@ from bench.results import Results, ratio
 from bench.stacks import OURS
 
 BEGIN, END = "<!-- figures: written by make bench WRITE=1 -->", "<!-- end of the figures -->"
+CHART = "![Processor time of a request, by endpoint and stack](performance.svg)"
 
 FIGURES: tuple[tuple[str, str, Callable[[Run], float]], ...] = (
     ("processor time", "us", lambda run: run.processor),
@@ -32,7 +33,7 @@ def report(results: Results) -> str:
 def write(path: Path, text: str) -> None:
     """Put the figures into a page, between its marks, and leave the rest of it as it is."""
     before, _, rest = path.read_text().partition(BEGIN)
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.partition(END)[2]}")
+    path.write_text(f"{before}{BEGIN}\n\n{CHART}\n\n{text}\n\n{END}{rest.partition(END)[2]}")
 
 
 def _conditions(results: Results) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.report import BEGIN, END, write
+from bench.report import BEGIN, CHART, END, write
 from bench.workload import ENDPOINTS, SMALL, exchanges
 
 ROOT = Path(__file__).parent.parent
@@ -52,4 +52,4 @@ def test_prose_around_the_figures_stays(tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
     page.write_text(f"Before.\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
     write(page, "new")
-    assert page.read_text() == f"Before.\n\n{BEGIN}\n\nnew\n\n{END}\n\nAfter.\n"
+    assert page.read_text() == f"Before.\n\n{BEGIN}\n\n{CHART}\n\nnew\n\n{END}\n\nAfter.\n"
