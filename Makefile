@@ -17,8 +17,9 @@ test: install ## formatting, lint, types and every test, with branch coverage an
 
 install: .venv/test ## create .venv with all that running, testing and benchmarking need from PyPI
 
-bench:
-	@echo "The benchmark comes with a later version."
+bench: install ## the service against its peers, as ratios; WRITE=1 writes docs/performance.md, OPTIONS="--help" says more
+	@if command -v npm >/dev/null; then npm ci --prefix bench/peers/fastify --loglevel=error || true; fi
+	.venv/bin/python -W ignore -m bench $(if $(WRITE),--write) $(OPTIONS)
 
 openapi: install ## write openapi.json anew
 	DATABASE_URL=postgresql:///unused BETTER_AUTH_SECRET=unused-unused-unused-unused-unused .venv/bin/python -c \
@@ -29,7 +30,7 @@ lock: install ## resolve the dependencies of pyproject.toml anew
 		--extra dev --group build pyproject.toml --output-file requirements/run.txt
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--constraint requirements/run.txt \
-		--extra dev --group build --group test pyproject.toml --output-file requirements/test.txt
+		--extra dev --group build --group test --group bench pyproject.toml --output-file requirements/test.txt
 
 .venv/%: requirements/%.txt pyproject.toml
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
