@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import jwt
 
 from todo_backend.auth.tokens import ASYMMETRIC
@@ -83,6 +82,8 @@ async def fetch(url: str) -> list[jwt.PyJWK]:
     Raises:
         NoKeySet: there is no answer, or it is not a key set.
     """
+    import httpx  # which takes as much memory as the rest of auth/, and most have no key set
+
     try:
         async with asyncio.timeout(TIME_LIMIT), httpx.AsyncClient() as client:
             answer = (await client.get(url)).raise_for_status().json()
