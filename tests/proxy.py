@@ -5,22 +5,24 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Self
 
 
 class Proxy:
-    """Listens on a port of its own, in a thread, and passes bytes on to PostgreSQL's Unix socket.
+    """Listens on a port of its own, in a thread, and passes bytes on to PostgreSQL's Unix socket or TCP port.
 
     Attributes:
+        delay: how many seconds each round trip takes longer than it would.
         trips: how many times the client spoke and then waited for the server, all connections together.
         connections: how many connections were ever made.
     """
 
-    def __init__(self, server: Path) -> None:
+    def __init__(self, server: Path | int) -> None:
         self.server = server
         self.port = 0
+        self.delay = 0.0
         self.trips = 0
         self.connections = 0
         self._mode = "flow"
@@ -81,32 +83,43 @@ class Proxy:
             self._mode = "refuse"
             await self._cut()
 
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self.server, int):
+            return await asyncio.open_connection("127.0.0.1", self.server)
+        return await asyncio.open_unix_connection(self.server)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         if self._mode == "refuse":
             writer.close()
             return
-        server_reader, server_writer = await asyncio.open_unix_connection(self.server)
+        try:
+            server_reader, server_writer = await self._connect()
+        except OSError:  # as the client would find for itself
+            writer.close()
+            return
         writers = {writer, server_writer}
         self._writers |= writers
         server_spoke = True
 
-        def to_server(data: bytes) -> None:
+        async def to_server(data: bytes) -> None:
             nonlocal server_spoke
             self.trips += server_spoke
+            if server_spoke and self.delay:
+                await asyncio.sleep(self.delay)
             server_spoke = False
             server_writer.write(data)
 
-        def to_client(data: bytes) -> None:
+        async def to_client(data: bytes) -> None:
             nonlocal server_spoke
             server_spoke = True
             writer.write(data)
 
-        async def pump(source: asyncio.StreamReader, forward: Callable[[bytes], None]) -> None:
+        async def pump(source: asyncio.StreamReader, forward: Callable[[bytes], Awaitable[None]]) -> None:
             with contextlib.suppress(OSError):
                 while data := await source.read(65536):
                     if self._mode == "flow":
-                        forward(data)
+                        await forward(data)
             for end in writers:
                 end.close()
 

@@ -1,0 +1,78 @@
+"""Faults under a load of reads and writes: what the clients see meanwhile, and what is true afterwards."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+
+import pytest
+
+from tests.proxy import Proxy
+from tests.rig.load import Load, assert_only_unavailable, assert_recovers, eventually, load
+from tests.rig.postgres import Server
+from tests.service import Service, serving
+
+pytestmark = pytest.mark.xdist_group("load")
+
+Fault = Callable[[Server, Proxy, Load], Awaitable[None]]
+
+
+async def crash(server: Server, proxy: Proxy, books: Load) -> None:
+    """PostgreSQL stops immediately, and is started again."""
+    await server.stop()
+    await asyncio.sleep(1)
+    await server.start()
+
+
+async def cut(server: Server, proxy: Proxy, books: Load) -> None:
+    """The network resets every connection, again and again, and takes new ones at once."""
+    proxy.delay = 0.02  # so that there is something under way
+    for _ in range(20):
+        proxy.cut(reset=True)
+        await asyncio.sleep(0.05)
+    proxy.delay = 0
+
+
+async def refuse(server: Server, proxy: Proxy, books: Load) -> None:
+    """Nobody listens any more."""
+    proxy.refuse()
+    await asyncio.sleep(2)
+    proxy.flow()
+
+
+async def stall(server: Server, proxy: Proxy, books: Load) -> None:
+    """Every packet is swallowed, and every connection stays open, until the clients have had their 503."""
+    proxy.stall()
+    await eventually(lambda: books.statuses[503] >= len(books.served), 12)
+    proxy.flow()
+
+
+@pytest.fixture(scope="module")
+def proxied(strict: Server) -> Iterator[Proxy]:
+    with Proxy(strict.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory: pytest.TempPathFactory, strict: Server, proxied: Proxy) -> Iterator[Service]:
+    """A service that goes through one fault after another, and is never started again."""
+    url = strict.url(strict.new_database(), port=proxied.port)
+    with serving(tmp_path_factory.mktemp("service"), url) as service:
+        yield service
+        assert service.stop() == 0
+
+
+@pytest.mark.proves("REL-4")
+@pytest.mark.parametrize("fault", [crash, cut, refuse, stall], ids=lambda fault: fault.__name__)
+def test_a_fault_under_load(strict: Server, proxied: Proxy, tried: Service, fault: Fault) -> None:
+    async def play() -> None:
+        async with load(tried) as books:
+            await eventually(lambda: books.acknowledged >= 100)
+            assert books.statuses.keys() == {200, 201}
+            await fault(strict, proxied, books)
+            await assert_recovers(books, since=time.monotonic())
+        assert_only_unavailable(books.answers)
+        assert books.statuses[503] >= 1
+        await books.verify(tried)
+
+    asyncio.run(play())
+    assert "Traceback" not in tried.log.read_text()
