@@ -1,8 +1,10 @@
 """Faults under a load of reads and writes: what the clients see meanwhile, and what is true afterwards."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -76,3 +78,45 @@ def test_a_fault_under_load(strict: Server, proxied: Proxy, tried: Service, faul
 
     asyncio.run(play())
     assert "Traceback" not in tried.log.read_text()
+
+
+@pytest.mark.proves("REL-5")
+def test_the_service_is_killed_under_load(tmp_path: Path, strict: Server) -> None:
+    url = strict.url(strict.new_database())
+
+    async def play(killed: Service) -> None:
+        async with load(killed) as books:
+            await eventually(lambda: books.acknowledged >= 100)
+            killed.process.kill()
+            with serving(tmp_path, url) as books.service:
+                await assert_recovers(books, since=time.monotonic())
+                assert books.statuses.keys() == {0, 200, 201}
+                await books.verify(books.service)
+
+    with serving(tmp_path, url) as service:
+        asyncio.run(play(service))
+
+
+@pytest.mark.proves("REL-5", "CLI-5")
+def test_the_service_is_stopped_under_load(tmp_path: Path, strict: Server, proxied: Proxy) -> None:
+    """What it has begun it finishes; what comes after is not even begun."""
+
+    async def play(stopped: Service) -> None:
+        async with load(stopped) as books:
+            await eventually(lambda: books.acknowledged >= 100)
+            proxied.delay = 1
+            await asyncio.sleep(0.7)
+            stop = time.monotonic()
+            stopped.process.send_signal(signal.SIGTERM)
+            await eventually(lambda: stopped.process.poll() is not None, 10)
+            assert stopped.process.returncode == 0
+        under_way = [answer for answer in books.answers if answer.began < stop - 0.3 and answer.ended > stop]
+        assert {answer.status for answer in under_way} <= {200, 201}
+        assert len(under_way) == len(books.served)
+        proxied.delay = 0
+        with serving(tmp_path, url) as service:
+            await books.verify(service)
+
+    url = strict.url(strict.new_database(), port=proxied.port)
+    with serving(tmp_path, url) as service:
+        asyncio.run(play(service))

@@ -1,6 +1,7 @@
 """Somebody between the service and PostgreSQL who ends TLS on both sides, and so reads along."""
 
 import asyncio
+import contextlib
 import ssl
 import struct
 import threading
@@ -49,14 +50,17 @@ class Middleman:
         anyone = ssl.create_default_context(cafile=self._server.certificate)
         server_reader, server_writer = await asyncio.open_connection("localhost", self._server.port)
         server_writer.write(await reader.readexactly(len(SSL_REQUEST)))
-        writer.write(await server_reader.readexactly(1))  # S: yes, let us have TLS
+        yes = await server_reader.readexactly(1)
         await server_writer.start_tls(anyone, server_hostname="localhost")
-        await writer.start_tls(self._context)
+        writer.write(yes)
+        await writer.start_tls(self._context)  # at once, or the client's first word would be lost
 
         async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-            while data := await source.read(65536):
-                self.heard += data if source is reader else b""
-                target.write(data)
-            target.close()
+            with contextlib.suppress(OSError):
+                while data := await source.read(65536):
+                    self.heard += data if source is reader else b""
+                    target.write(data)
+            for end in (writer, server_writer):
+                end.close()
 
-        await asyncio.gather(pump(reader, server_writer), pump(server_reader, writer), return_exceptions=True)
+        await asyncio.gather(pump(reader, server_writer), pump(server_reader, writer))

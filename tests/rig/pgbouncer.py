@@ -36,7 +36,7 @@ def program() -> str | None:
 
 
 @contextlib.contextmanager
-def pgbouncer(server: Server, *, pool_size: int = 4) -> Iterator[int]:
+def running(server: Server, *, pool_size: int = 4) -> Iterator[int]:
     """Run PgBouncer before a server, with so many connections to it, and yield its port."""
     require("PgBouncer", present=program() is not None)
     folder, port = server.folder / "pgbouncer", free_port()
@@ -62,7 +62,7 @@ def listens(port: int) -> bool:
     return False
 
 
-def errors(server: Server) -> list[str]:
+def complaints(server: Server) -> list[str]:
     """Return what PgBouncer complained of."""
     lines = Path(server.folder / "pgbouncer" / "log").read_text().splitlines()
     return [line for line in lines if " ERROR " in line or " WARNING " in line]
