@@ -12,7 +12,7 @@ from tests.rig import pgbouncer
 from tests.rig.load import eventually, load
 from tests.rig.middleman import Middleman
 from tests.rig.postgres import NEON, Server, make_certificate
-from tests.service import SECRET, Service, run, serving
+from tests.service import SECRET, Service, run, serving, wait_until
 from todo_backend.database.engine import create_engine
 
 SETTINGS = {"BETTER_AUTH_SECRET": SECRET}
@@ -183,6 +183,7 @@ def test_four_workers_start_at_once_through_a_pooler(tmp_path: Path, strict: Ser
         with serving(tmp_path, strict.url(database, "?sslmode=require", port=port), "--workers", "4") as service:
             with service.client("me") as client:
                 assert client.post("/api/tasks", json={"title": "x"}).status_code == 201
+            wait_until(lambda: service.log.read_text().count("Application startup complete") == 4)
             assert "ERROR" not in service.log.read_text()
             assert strict.execute("SELECT version_num FROM alembic_version", database) == [("0001",)]
             assert strict.execute("SELECT FROM pg_locks WHERE locktype = 'advisory'", database) == []

@@ -63,14 +63,15 @@ class Connection:
             self.close()
         return Answer(began, time.monotonic(), status, fields.get("retry-after"), json.loads(content))
 
-    async def send(self, method: str, path: str, body: object = None) -> None:
+    async def send(self, method: str, path: str, body: object = None, *, unsent: int = 0) -> None:
+        """Send a request, or all of it but so many bytes."""
         if not self._writer:
             address = httpx.URL(self.service.base_url)
             self._reader, self._writer = await asyncio.open_connection(address.host, address.port)
         content = b"" if body is None else json.dumps(body).encode()
         fields = f"Host: test\r\nAuthorization: {self._authorization}\r\nContent-Length: {len(content)}"
         head = f"{method} {path} HTTP/1.1\r\n{fields}\r\nContent-Type: application/json\r\n\r\n"
-        self._writer.write(head.encode() + content)
+        self._writer.write((head.encode() + content)[: -unsent or None])
         await self._writer.drain()
 
     async def _receive(self) -> tuple[int, dict[str, str], bytes]:
