@@ -48,24 +48,28 @@ class Proxy:
 
     def flow(self) -> None:
         """Pass everything on. What was swallowed is lost, with its connection."""
-        if self._mode == "stall":
-            self.cut()
-        self._mode = "flow"
+        self._mode = "flow" if self._mode == "refuse" else self._mode
+        if self._mode != "flow":
+            self.cut(then="flow")
 
     def stall(self) -> None:
         """Swallow every byte in both directions, and keep the connections open."""
         self._mode = "stall"
 
+    def mute(self) -> None:
+        """Swallow what the server says, and pass on what is said to it."""
+        self._mode = "mute"
+
     def refuse(self) -> None:
         """Close every connection, and each new one at once."""
-        self._mode = "refuse"
-        self.cut()
+        self.cut(then="refuse")
 
-    def cut(self, *, reset: bool = False) -> None:
+    def cut(self, *, reset: bool = False, then: str | None = None) -> None:
         """Close every connection, as a compute that falls asleep does; or reset them, as one that crashes does."""
-        asyncio.run_coroutine_threadsafe(self._cut(reset), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._cut(reset, then or self._mode), self._loop).result(10)
 
-    async def _cut(self, reset: bool = False) -> None:
+    async def _cut(self, reset: bool, mode: str) -> None:
+        self._mode = mode
         for writer in self._writers:
             if reset:
                 now = struct.pack("ii", 1, 0)
@@ -80,8 +84,7 @@ class Proxy:
             self.port = listener.sockets[0].getsockname()[1]
             self._listening.set()
             await self._end.wait()
-            self._mode = "refuse"
-            await self._cut()
+            await self._cut(reset=False, mode="refuse")
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if isinstance(self.server, int):
@@ -106,22 +109,26 @@ class Proxy:
             nonlocal server_spoke
             self.trips += server_spoke
             if server_spoke and self.delay:
-                await asyncio.sleep(self.delay)
+                await asyncio.sleep(self.delay / 2)
             server_spoke = False
             server_writer.write(data)
 
         async def to_client(data: bytes) -> None:
             nonlocal server_spoke
+            if not server_spoke and self.delay:
+                await asyncio.sleep(self.delay / 2)
             server_spoke = True
             writer.write(data)
 
-        async def pump(source: asyncio.StreamReader, forward: Callable[[bytes], Awaitable[None]]) -> None:
+        async def pump(
+            source: asyncio.StreamReader, forward: Callable[[bytes], Awaitable[None]], *modes: str
+        ) -> None:
             with contextlib.suppress(OSError):
                 while data := await source.read(65536):
-                    if self._mode == "flow":
+                    if self._mode in modes:
                         await forward(data)
             for end in writers:
                 end.close()
 
-        await asyncio.gather(pump(reader, to_server), pump(server_reader, to_client))
+        await asyncio.gather(pump(reader, to_server, "flow", "mute"), pump(server_reader, to_client, "flow"))
         self._writers -= writers
