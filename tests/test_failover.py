@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.proxy import Proxy
 from tests.rig.load import assert_only_unavailable, assert_recovers, eventually, load
 from tests.rig.postgres import NEON, Server, standby_of, tls_postgres
 from tests.service import Service, serving
@@ -35,3 +36,17 @@ def test_a_standby_takes_over_under_load(tmp_path: Path) -> None:
             asyncio.run(play(service, primary, standby))
             assert "Traceback" not in service.log.read_text()
             assert service.stop() == 0
+
+
+@pytest.mark.proves("REL-6")
+def test_a_host_that_is_silent_is_passed_over(tmp_path: Path, strict: Server) -> None:
+    """A machine that vanished refuses nothing: it does not answer."""
+    with Proxy(strict.port) as proxy:
+        one = strict.url(strict.new_database(), port=proxy.port)
+        both = one.replace(f":{proxy.port}/", f":{proxy.port},localhost:{strict.port}/")
+        with serving(tmp_path, both) as service, service.client("me") as client:
+            made = proxy.connections
+            proxy.stall()
+            proxy.cut()
+            assert client.get("/api/tasks").json() == []
+            assert proxy.connections > made
