@@ -1,6 +1,7 @@
 """Faults under a load of reads and writes: what the clients see meanwhile, and what is true afterwards."""
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -12,7 +13,7 @@ from tests.proxy import Proxy
 from tests.rig.http import Connection
 from tests.rig.load import Load, assert_only_unavailable, assert_recovers, eventually, load
 from tests.rig.postgres import Server
-from tests.service import Service, serving
+from tests.service import SECRET, Service, serving, start
 
 pytestmark = pytest.mark.xdist_group("load")
 
@@ -113,19 +114,23 @@ def test_a_write_whose_answer_is_lost_is_not_repeated(tmp_path: Path, strict: Se
 
 @pytest.mark.proves("REL-5")
 def test_the_service_is_killed_under_load(tmp_path: Path, strict: Server) -> None:
-    url = strict.url(strict.new_database())
+    settings = {"DATABASE_URL": strict.url(strict.new_database()), "BETTER_AUTH_SECRET": SECRET}
 
     async def play(killed: Service) -> None:
         async with load(killed) as books:
             await eventually(lambda: books.acknowledged >= 100)
             killed.process.kill()
-            with serving(tmp_path, url) as books.service:
-                await assert_recovers(books, since=time.monotonic())
-                assert books.statuses.keys() == {0, 200, 201}
-                await books.verify(books.service)
+            again = start(tmp_path, "serve", **settings)
+            stack.callback(again.stop)
+            await eventually(lambda: "Application startup complete" in again.log.read_text())
+            again.base_url = again.wait_for_log(r"http://[\w.:]+")
+            books.service = again
+            await assert_recovers(books, since=time.monotonic())
+        assert books.statuses.keys() == {0, 200, 201}
+        await books.verify(again)
 
-    with serving(tmp_path, url) as service:
-        asyncio.run(play(service))
+    with contextlib.ExitStack() as stack:
+        asyncio.run(play(stack.enter_context(serving(tmp_path, settings["DATABASE_URL"]))))
 
 
 @pytest.mark.proves("REL-5", "CLI-5")
