@@ -50,6 +50,9 @@ async def stall(server: Server, proxy: Proxy, books: Load) -> None:
     proxy.flow()
 
 
+FAULTS: list[Fault] = [crash, cut, refuse, stall]
+
+
 @pytest.fixture(scope="module")
 def proxied(strict: Server) -> Iterator[Proxy]:
     with Proxy(strict.port) as proxy:
@@ -65,21 +68,29 @@ def tried(tmp_path_factory: pytest.TempPathFactory, strict: Server, proxied: Pro
         assert service.stop() == 0
 
 
-@pytest.mark.proves("REL-4")
-@pytest.mark.parametrize("fault", [crash, cut, refuse, stall], ids=lambda fault: fault.__name__)
-def test_a_fault_under_load(strict: Server, proxied: Proxy, tried: Service, fault: Fault) -> None:
-    async def play() -> None:
-        async with load(tried) as books:
-            await eventually(lambda: books.acknowledged >= 100)
-            assert books.statuses.keys() == {200, 201}
-            await fault(strict, proxied, books)
-            await assert_recovers(books, since=time.monotonic())
-        assert_only_unavailable(books.answers)
-        assert books.statuses[503] >= 1
-        await books.verify(tried)
+async def survive(service: Service, server: Server, proxy: Proxy, fault: Fault) -> None:
+    async with load(service) as books:
+        await eventually(lambda: books.acknowledged >= 100)
+        assert books.statuses.keys() == {200, 201}
+        await fault(server, proxy, books)
+        await assert_recovers(books, since=time.monotonic())
+    assert_only_unavailable(books.answers)
+    assert books.statuses[503] >= 1
+    await books.verify(service)
+    assert "Traceback" not in service.log.read_text()
 
-    asyncio.run(play())
-    assert "Traceback" not in tried.log.read_text()
+
+@pytest.mark.proves("REL-4")
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_a_fault_under_load(strict: Server, proxied: Proxy, tried: Service, fault: Fault) -> None:
+    asyncio.run(survive(tried, strict, proxied, fault))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("round_", range(25))
+def test_faults_in_a_row(strict: Server, proxied: Proxy, tried: Service, round_: int) -> None:
+    for fault in FAULTS:
+        asyncio.run(survive(tried, strict, proxied, fault))
 
 
 @pytest.mark.proves("REL-4")

@@ -12,7 +12,7 @@ from tests.rig import pgbouncer
 from tests.rig.load import eventually, load
 from tests.rig.middleman import Middleman
 from tests.rig.postgres import NEON, Server, make_certificate
-from tests.service import SECRET, Service, run, serving, wait_until
+from tests.service import SECRET, Service, run, serving
 from todo_backend.database.engine import create_engine
 
 SETTINGS = {"BETTER_AUTH_SECRET": SECRET}
@@ -171,20 +171,4 @@ def test_many_clients_through_a_pooler(tmp_path: Path, strict: Server) -> None:
     with pgbouncer.running(strict, pool_size=4) as port:
         with serving(tmp_path, strict.url(strict.new_database(), "?sslmode=require", port=port)) as service:
             asyncio.run(play(service))
-        assert pgbouncer.complaints(strict) == []
-
-
-@pytest.mark.proves("REL-2", "DATA-1")
-@pytest.mark.xdist_group("load")
-def test_four_workers_start_at_once_through_a_pooler(tmp_path: Path, strict: Server) -> None:
-    """On an empty database: the migrations come once, and leave no lock behind on a connection of the pooler."""
-    with pgbouncer.running(strict, pool_size=4) as port:
-        database = strict.new_database()
-        with serving(tmp_path, strict.url(database, "?sslmode=require", port=port), "--workers", "4") as service:
-            with service.client("me") as client:
-                assert client.post("/api/tasks", json={"title": "x"}).status_code == 201
-            wait_until(lambda: service.log.read_text().count("Application startup complete") == 4)
-            assert "ERROR" not in service.log.read_text()
-            assert strict.execute("SELECT version_num FROM alembic_version", database) == [("0001",)]
-            assert strict.execute("SELECT FROM pg_locks WHERE locktype = 'advisory'", database) == []
         assert pgbouncer.complaints(strict) == []

@@ -2,19 +2,25 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
 import pytest
 
+from tests.rig import pgbouncer
 from tests.rig.http import Answer, Connection
-from tests.service import Service, serving, wait_until
+from tests.rig.postgres import Server
+from tests.service import SECRET, Service, start, wait_until
+
+UP = "Application startup complete"
+SECRETS = {"BETTER_AUTH_SECRET": SECRET}
 
 
-@pytest.mark.proves("REL-9", "TASK-6", "DATA-1")
+@pytest.mark.proves("REL-2", "REL-9", "TASK-6", "DATA-1")
 @pytest.mark.xdist_group("load")
-def test_two_services_of_two_workers_are_one(tmp_path: Path, database: str, url: Callable[[str], str]) -> None:
+def test_two_services_of_two_workers_are_one(tmp_path: Path, strict: Server) -> None:
+    """Their four workers start at once on an empty database, through a pooler with four connections."""
+    database = strict.new_database()
+
     async def play(services: list[Service]) -> None:
         async with contextlib.AsyncExitStack() as stack:
             connections = [
@@ -43,12 +49,16 @@ def test_two_services_of_two_workers_are_one(tmp_path: Path, database: str, url:
             assert sorted(deleted) == [200] + [404] * (len(connections) - 1)
 
     with contextlib.ExitStack() as stack:
-        services = [
-            stack.enter_context(serving(tmp_path, url(database), "--workers", "2", healthy=False)) for _ in range(2)
-        ]
-        up = "Application startup complete"
-        wait_until(lambda: all(service.log.read_text().count(up) == 2 for service in services))
-        asyncio.run(play(services))
-        assert not any("ERROR" in service.log.read_text() for service in services)
-    with psycopg.connect(url(database)) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+        port = stack.enter_context(pgbouncer.running(strict, pool_size=4))
+        url = strict.url(database, "?sslmode=require", port=port)
+        started = [start(tmp_path, "serve", "--workers", "2", **SECRETS, DATABASE_URL=url) for _ in range(2)]
+        for service in started:
+            stack.callback(service.stop)
+        wait_until(lambda: all(service.log.read_text().count(UP) == 2 for service in started), 60)
+        for service in started:
+            service.base_url = service.wait_for_log(r"http://[\w.:]+")
+        asyncio.run(play(started))
+        assert not any("ERROR" in service.log.read_text() for service in started)
+        assert pgbouncer.complaints(strict) == []
+        assert strict.execute("SELECT version_num FROM alembic_version", database) == [("0001",)]
+        assert strict.execute("SELECT FROM pg_locks WHERE locktype = 'advisory'", database) == []
