@@ -123,6 +123,26 @@ def test_a_write_whose_answer_is_lost_is_not_repeated(tmp_path: Path, strict: Se
         asyncio.run(play(service))
 
 
+@pytest.mark.proves("REL-4")
+def test_a_read_whose_connection_is_lost_is_repeated(tmp_path: Path, strict: Server, proxied: Proxy) -> None:
+    """It changes nothing, so it may be asked twice, and the user never knows."""
+
+    async def play(service: Service) -> None:
+        async with Connection(service, "me") as connection:
+            for _ in range(3):
+                for path in ("/api/tasks", "/api/tasks?status=pending"):
+                    assert (await connection.ask("GET", path)).status == 200
+                    proxied.mute()
+                    trips = proxied.trips
+                    asked = asyncio.create_task(connection.ask("GET", path))
+                    await eventually(lambda: proxied.trips > trips)  # noqa: B023  # it is over before the next
+                    proxied.flow()
+                    assert (await asked).status == 200
+
+    with serving(tmp_path, strict.url(strict.new_database(), port=proxied.port)) as service:
+        asyncio.run(play(service))
+
+
 @pytest.mark.proves("REL-5")
 def test_the_service_is_killed_under_load(tmp_path: Path, strict: Server) -> None:
     settings = {"DATABASE_URL": strict.url(strict.new_database()), "BETTER_AUTH_SECRET": SECRET}
