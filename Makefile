@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: run test install bench openapi lock
+.PHONY: run test soak install bench openapi lock
 
 run: .venv/run ## create .venv and run the service, with no configuration
 	@.venv/bin/todo-backend dev
@@ -14,6 +14,9 @@ test: install ## formatting, lint, types and every test, with branch coverage an
 	.venv/bin/coverage run -m pytest --checklist --numprocesses 3 --dist loadgroup --quiet
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report $(if $(REQUIRE_ALL),,--fail-under=0)
+
+soak: install ## the tests that take minutes: fault after fault under load
+	.venv/bin/pytest -m soak --quiet
 
 install: .venv/test ## create .venv with all that running, testing and benchmarking need from PyPI
 

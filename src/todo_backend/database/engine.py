@@ -1,13 +1,18 @@
 """The engine and its pool of connections."""
 
+import os
 import socket
 import traceback
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+# Seconds for each of several hosts, if nobody says otherwise: one that is silent must leave time for the others.
+HOST_LIMIT = 2
 
 
 def create_engine(url: str, *, pool_size: int) -> AsyncEngine:
@@ -19,11 +24,15 @@ def create_engine(url: str, *, pool_size: int) -> AsyncEngine:
         url: a PostgreSQL URL as libpq reads it, such as Neon's connection string.
         pool_size: the most connections there will be.
     """
+    given = conninfo_to_dict(url)
+    told = "connect_timeout" in given or "PGCONNECT_TIMEOUT" in os.environ
+    limit: dict[str, Any] = {"connect_timeout": HOST_LIMIT} if "," in str(given.get("host")) and not told else {}
 
     async def connect() -> psycopg.AsyncConnection[Any]:
         try:
             return await psycopg.AsyncConnection.connect(
                 url,
+                **limit,
                 autocommit=True,
                 # Neon's pooler hands each transaction to any of its connections: statements that were prepared on
                 # one are not known on the next (https://neon.com/docs/connect/connection-pooling).
