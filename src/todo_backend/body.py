@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from todo_backend import strictjson
 from todo_backend.errors import TodoError
 
 MAX_BODY_BYTES = 64 * 1024
@@ -58,7 +59,7 @@ class BodyLimitMiddleware:
 
 
 class StrictJSONRequest(Request):
-    """Refuses what Python's json lets pass (NaN, UTF-16, encoded surrogates), and makes every refusal a 422.
+    """Refuses what is not JSON to the letter, and makes every refusal a 422.
 
     FastAPI answers 400 to a body that json refuses with anything but JSONDecodeError: malformed UTF-8, nesting
     that is too deep, integers of too many digits.
@@ -66,13 +67,9 @@ class StrictJSONRequest(Request):
 
     async def json(self) -> Any:
         try:
-            return json.loads((await self.body()).decode(), parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
+            return strictjson.loads(await self.body())
+        except ValueError as error:
             raise json.JSONDecodeError(str(error), "", 0) from error
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 class StrictJSONRoute(APIRoute):
