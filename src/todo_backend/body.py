@@ -1,5 +1,6 @@
-"""A request's body: at most 64 KiB, and JSON to the letter of RFC 8259."""
+"""A request's body: at most 64 KiB, within 10 seconds, and JSON to the letter of RFC 8259."""
 
+import asyncio
 import json
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
@@ -13,6 +14,7 @@ from todo_backend import strictjson
 from todo_backend.errors import TodoError
 
 MAX_BODY_BYTES = 64 * 1024
+TIME_LIMIT = 10.0  # seconds for the body to arrive
 
 
 class BodyTooLarge(TodoError):
@@ -20,8 +22,16 @@ class BodyTooLarge(TodoError):
     detail = f"The body is larger than {MAX_BODY_BYTES // 1024} KiB"
 
 
+class BodyTooSlow(TodoError):
+    status = 408
+    detail = f"The body did not arrive within {TIME_LIMIT:.0f} seconds"
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Connection": "close"})  # the rest of the body is in the way of a next request
+
+
 class BodyLimitMiddleware:
-    """Read the body before the route runs, and refuse one that is too large without reading the rest.
+    """Read the body before the route runs, and refuse one that is too large or too slow without reading the rest.
 
     So a body that a route does not read is bounded too, and nothing has happened when it is refused.
     """
@@ -39,16 +49,13 @@ class BodyLimitMiddleware:
         if int(headers.get("content-length", 0)) > MAX_BODY_BYTES:
             raise BodyTooLarge
 
-        body = b""
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            if len(body) > MAX_BODY_BYTES:
-                raise BodyTooLarge
-            more = message.get("more_body", False)
+        try:
+            async with asyncio.timeout(TIME_LIMIT):
+                body = await _read(receive)
+        except TimeoutError:
+            raise BodyTooSlow from None
+        if body is None:
+            return
 
         whole: Iterator[Message] = iter([{"type": "http.request", "body": body, "more_body": False}])
 
@@ -56,6 +63,25 @@ class BodyLimitMiddleware:
             return next(whole, None) or await receive()
 
         await self.app(scope, replay, send)
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """Return the body, or None if the client has left.
+
+    Raises:
+        BodyTooLarge: it is.
+    """
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
+            raise BodyTooLarge
+        more = message.get("more_body", False)
+    return body
 
 
 class StrictJSONRequest(Request):

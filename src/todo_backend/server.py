@@ -61,6 +61,7 @@ def configure(settings: Settings, **options: Any) -> uvicorn.Config:
     return uvicorn.Config(
         "todo_backend.main:app",
         loop=LOOP,
+        http="todo_backend.protocol:BoundedProtocol",
         ws="none",
         lifespan="on",
         server_header=False,

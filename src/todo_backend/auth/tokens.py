@@ -126,7 +126,6 @@ def _numeric_date(claims: dict[str, Any], name: str) -> float | None:
     if name not in claims:
         return None
     value = claims[name]
-    # NaN compares false with everything, so it is refused here too.
     if type(value) not in (int, float) or not -_MAX_NUMERIC_DATE < value < _MAX_NUMERIC_DATE:
         raise InvalidToken(f"The token's {name} claim is not a time")
     return float(value)
