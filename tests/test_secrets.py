@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -80,13 +81,12 @@ def send_raw(service: Service, *requests: str) -> list[socket.socket]:
 
 
 @pytest.mark.proves("ERR-5", "SEC-7")
-@pytest.mark.parametrize("level", ["debug", "info"])
-def test_no_answer_and_no_log_has_a_secret(tmp_path: Path, database: str, proxy: Proxy, level: str) -> None:
+def test_no_answer_and_no_log_has_a_secret(tmp_path: Path, database: str, proxy: Proxy) -> None:
     url = proxy.url(database).replace("postgres@", f"postgres:{ENCODED}@")
     away = "http://127.0.0.1:1"
     bearer = f"Authorization: Bearer {TOKENS['good']}\r\n"
     with (
-        serving(tmp_path, url, BETTER_AUTH_SECRET=SECRET, BETTER_AUTH_URL=away, LOG_LEVEL=level) as service,
+        serving(tmp_path, url, BETTER_AUTH_SECRET=SECRET, BETTER_AUTH_URL=away, LOG_LEVEL="debug") as service,
         contextlib.ExitStack() as stack,
     ):
         raw = send_raw(
@@ -117,7 +117,7 @@ def test_no_answer_and_no_log_has_a_secret(tmp_path: Path, database: str, proxy:
     statuses = {answer.status_code for answer in answers} | {int(text.split()[1]) for text in texts[-len(raw) :]}
     assert statuses == {200, 201, 400, 401, 403, 404, 405, 408, 413, 422, 431, 500, 503}
     assert "Traceback" in log
-    assert (" 401" in log) == (level == "debug")
+    assert re.search(r'"GET /api/tasks HTTP/1.1" 401', log)
     for text in (log, *texts):
         assert leaks(text) == set()
 
