@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: run test soak install bench openapi lock
+.PHONY: run test soak install bench fuzz mutation openapi lock
 
 run: .venv/run ## create .venv and run the service, with no configuration
 	@.venv/bin/todo-backend dev
@@ -23,6 +23,15 @@ install: .venv/test ## create .venv with all that running, testing and benchmark
 bench: install ## the service against its peers, as ratios; WRITE=1 writes docs/performance.md, OPTIONS="--help" says more
 	@if command -v npm >/dev/null; then npm ci --prefix bench/peers/fastify --loglevel=error || true; fi
 	.venv/bin/python -W ignore -m bench $(if $(WRITE),--write) $(OPTIONS)
+
+SECONDS ?= 600
+SEED ?= $(shell date +%s)
+
+fuzz: install ## what OpenAPI promises against what strangers send, for ten minutes; prints the seed
+	FUZZ_SECONDS=$(SECONDS) FUZZ_SEED=$(SEED) .venv/bin/pytest --quiet --capture=no tests/test_fuzz.py
+
+mutation: install ## how many small faults in the code the tests notice; FILES="auth/tokens.py" for some
+	.venv/bin/python -m tests.mutation $(FILES)
 
 openapi: install ## write openapi.json anew
 	DATABASE_URL=postgresql:///unused BETTER_AUTH_SECRET=unused-unused-unused-unused-unused .venv/bin/python -c \

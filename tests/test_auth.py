@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import itertools
 import json
-import math
 import time
 from typing import Any
 
@@ -122,7 +121,7 @@ def test_ids_of_every_form_fit(anonymous: httpx.Client, user_id: str) -> None:
 
 ALGORITHMS: list[object] = ["none", "None", "HS384", "RS256", "hs256", "", None, 1, ["HS256"], {}]
 OTHER_ALGORITHMS = [make(GOOD, {"alg": algorithm}) for algorithm in ALGORITHMS]
-TIMES: list[object] = [None, "", str(NOW + 900), True, [NOW], {}, math.nan, math.inf, 10**400, -(10**400)]
+TIMES: list[object] = [None, "", str(NOW + 900), True, [NOW], {}, 10**400, -(10**400)]
 USER_IDS: list[object] = ["", 1, True, ["user"], {}, "x" * 256, "a\x00b", "a\nb", "\x7f", "\x9f", "\ud800"]
 UNSIGNED = f"{encode({'alg': 'none'})}.{encode(GOOD)}."
 ED25519 = jwt.encode(GOOD, Ed25519PrivateKey.generate(), "EdDSA")

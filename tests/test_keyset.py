@@ -1,7 +1,11 @@
 """Key sets that Better Auth itself would not serve, and claims that it would not make."""
 
 import asyncio
+import contextlib
+import http.server
+import itertools
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,12 +19,14 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 
 from tests.service import SECRET, Service, serving
 from tests.test_auth import GOOD, make
-from todo_backend.auth import tokens
-from todo_backend.auth.keyset import PATH, fetch
+from todo_backend.auth import keyset, tokens
+from todo_backend.auth.keyset import PATH, KeySet, KeySetUnavailable, NoKeySet, fetch
+from todo_backend.auth.tokens import InvalidToken
 from todo_backend.auth.verifier import MAX_KNOWN, Verifier
+from todo_backend.check import CURES
 
 EDDSA, ES384 = Ed25519PrivateKey.generate(), generate_private_key(SECP384R1())
-KEYS = [
+KEYS: list[object] = [
     {"kid": "1", "alg": "EdDSA", **json.loads(OKPAlgorithm.to_jwk(EDDSA.public_key()))},
     {"kid": "2", "alg": "ES384", **json.loads(ECAlgorithm.to_jwk(ES384.public_key()))},
     {"kid": "3", "alg": "HS256", "kty": "oct", "k": "eA"},
@@ -156,3 +162,165 @@ def test_what_is_remembered_is_bounded() -> None:
     assert len(verifier._known) == 10
     asyncio.run(verify(1, extra="x" * 1024))
     assert len(verifier._known) == 10
+
+
+@pytest.mark.proves("BA-5")
+@pytest.mark.parametrize(
+    ("token", "cure"),
+    [
+        (make(GOOD, {"alg": "none"}), "algorithm"),
+        (make(GOOD, {"alg": "ES512"}), "key set"),
+        (jwt.encode(GOOD, ES384, "ES384", {"kid": "1"}), "key set"),
+        (jwt.encode(GOOD, generate_private_key(SECP384R1()), "ES384", {"kid": "2"}), "key set"),
+        (jwt.encode(GOOD, EDDSA, "EdDSA", {"kid": "1"}), "issuer"),
+        (jwt.encode(GOOD | {"iss": "{}"}, EDDSA, "EdDSA", {"kid": "1"}), "issuer"),
+        (make(GOOD, secret="another-secret-of-at-least-32-bytes"), "secret"),
+        (make(GOOD | {"exp": 1}), "expired"),
+        (make({"exp": GOOD["exp"], "session": {}}), "client"),
+        ("a-session-token", "client"),
+        (make(GOOD | {"sub": ""}), ""),
+    ],
+    ids=itertools.count(),
+)
+def test_a_refusal_names_its_cure(issuer: str, token: str, cure: str) -> None:
+    with pytest.raises(InvalidToken) as refusal:
+        asyncio.run(Verifier(SECRET.encode(), issuer).verify(token))
+    assert refusal.value.cure == cure
+    assert cure in {"", *CURES}
+
+
+@pytest.mark.proves("BA-5")
+def test_an_asymmetric_token_without_a_key_set_has_a_cure_too() -> None:
+    with pytest.raises(InvalidToken) as refusal:
+        asyncio.run(Verifier(SECRET.encode()).verify(jwt.encode(GOOD, EDDSA, "EdDSA")))
+    assert refusal.value.cure == "algorithm"
+
+
+@pytest.mark.proves("BA-4")
+def test_a_key_that_the_set_lacks_is_told(trusting: Service) -> None:
+    detail = "The token is signed with a key that BETTER_AUTH_URL's key set lacks"
+    assert status(trusting, jwt.encode(GOOD, EDDSA, "EdDSA", {"kid": "unknown"})) == (401, detail)
+
+
+class Issuer(http.server.ThreadingHTTPServer):
+    """Serves a key set, as long as it has one, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.keys: list[object] | None = KEYS[:1]
+        self.delay = 0.0
+        self.fetches = 0
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    server: Issuer
+
+    def do_GET(self) -> None:
+        self.server.fetches += 1
+        time.sleep(self.server.delay)
+        self.send_response(200 if self.server.keys and self.path == PATH else 500)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            self.wfile.write(json.dumps({"keys": self.server.keys}).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def counting() -> Iterator[Issuer]:
+    with Issuer() as server:
+        threading.Thread(target=server.serve_forever, args=[0.05]).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.mark.proves("BA-3")
+def test_a_key_set_is_fetched_once_for_all_who_wait(counting: Issuer) -> None:
+    async def find_at_once() -> list[jwt.PyJWK | None]:
+        key_set = KeySet(counting.url, on_change=lambda: None)
+        return await asyncio.gather(*(key_set.find("1", "EdDSA") for _ in range(20)))
+
+    assert all(asyncio.run(find_at_once()))
+    assert counting.fetches == 1
+
+
+@pytest.mark.proves("BA-3")
+def test_a_key_set_is_fetched_again_for_an_unknown_key_and_not_too_often(
+    counting: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+
+    async def live() -> None:
+        nonlocal clock
+        key_set = KeySet(counting.url, on_change=lambda: None)
+        assert await key_set.find("1", "EdDSA")
+        assert await key_set.find("2", "ES384") is None
+        counting.keys = KEYS[:2]
+        clock += 9.9
+        assert await key_set.find("2", "ES384") is None
+        assert counting.fetches == 1
+        clock += 0.1
+        assert await key_set.find("2", "ES384")
+        assert counting.fetches == 2
+
+        counting.keys = None
+        clock += 10
+        assert await key_set.find("3", "ES256") is None  # fetched in vain, and what was there is kept
+        assert await key_set.find("3", "ES256") is None  # and not fetched again at once
+        assert await key_set.find("2", "ES384")
+        assert counting.fetches == 3
+
+    asyncio.run(live())
+
+
+@pytest.mark.proves("BA-3")
+def test_without_a_key_set_there_is_a_503_and_then_recovery(
+    counting: Issuer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    counting.keys = None
+
+    async def live() -> None:
+        nonlocal clock
+        key_set = KeySet(counting.url, on_change=lambda: None)
+        for _ in range(3):
+            with pytest.raises(KeySetUnavailable) as refusal:
+                await key_set.find("1", "EdDSA")
+            assert refusal.value.headers == {"Retry-After": "10"}
+        assert counting.fetches == 1
+        counting.keys = KEYS[:1]
+        clock += 10
+        assert await key_set.find("1", "EdDSA")
+
+    asyncio.run(live())
+    assert f"{counting.url}{PATH} cannot be had: Server error '500" in caplog.text
+    assert "\n" not in caplog.messages[0]
+
+
+@pytest.mark.proves("BA-3")
+def test_a_key_set_that_does_not_come_is_not_waited_for(counting: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyset, "TIME_LIMIT", 0.2)
+    counting.delay = 3
+    with pytest.raises(NoKeySet, match=r"^no answer in time$"):
+        asyncio.run(fetch(counting.url + PATH))
+    assert keyset.TIME_LIMIT + 6 + 1.5 < 10
+
+
+@pytest.mark.proves("BA-3")
+@pytest.mark.parametrize("answer", [{"keys": {}}, [], "x", {}])
+def test_what_is_no_key_set_is_told(key_set: Callable[[object], str], answer: object) -> None:
+    with pytest.raises(NoKeySet, match=r"^the answer is not a JSON Web Key Set$"):
+        asyncio.run(fetch(key_set(answer) + PATH))
+
+
+@pytest.mark.proves("BA-4")
+def test_two_keys_of_one_algorithm_are_told_apart_by_their_id(key_set: Callable[[object], str]) -> None:
+    other = {**KEYS[0], "kid": "other"} if isinstance(KEYS[0], dict) else {}
+    keys = KeySet(key_set({"keys": [*KEYS, other]}), on_change=lambda: None)
+    assert asyncio.run(keys.find("other", "EdDSA"))
+    assert asyncio.run(keys.find(None, "EdDSA")) is None
+    assert asyncio.run(keys.find(None, "ES384"))

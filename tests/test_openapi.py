@@ -10,12 +10,16 @@ import pytest
 COMMITTED = Path(__file__).parent.parent / "openapi.json"
 
 OPERATIONS = {
-    "list_tasks": ("get", "/api/tasks", {"200", "401", "413", "422", "503"}),
-    "create_task": ("post", "/api/tasks", {"201", "401", "413", "422", "503"}),
-    "get_task": ("get", "/api/tasks/{task_id}", {"200", "401", "403", "404", "413", "422", "503"}),
-    "update_task": ("put", "/api/tasks/{task_id}", {"200", "401", "403", "404", "413", "422", "503"}),
-    "delete_task": ("delete", "/api/tasks/{task_id}", {"200", "401", "403", "404", "413", "422", "503"}),
-    "toggle_task": ("patch", "/api/tasks/{task_id}/complete", {"200", "401", "403", "404", "413", "422", "503"}),
+    "list_tasks": ("get", "/api/tasks", {"200", "401", "408", "413", "422", "503"}),
+    "create_task": ("post", "/api/tasks", {"201", "401", "408", "413", "422", "503"}),
+    "get_task": ("get", "/api/tasks/{task_id}", {"200", "401", "403", "404", "408", "413", "422", "503"}),
+    "update_task": ("put", "/api/tasks/{task_id}", {"200", "401", "403", "404", "408", "413", "422", "503"}),
+    "delete_task": ("delete", "/api/tasks/{task_id}", {"200", "401", "403", "404", "408", "413", "422", "503"}),
+    "toggle_task": (
+        "patch",
+        "/api/tasks/{task_id}/complete",
+        {"200", "401", "403", "404", "408", "413", "422", "503"},
+    ),
 }
 
 

@@ -1,5 +1,6 @@
-"""A request's body: at most 64 KiB, and JSON to the letter of RFC 8259."""
+"""A request's body: at most 64 KiB, within 10 seconds, and JSON to the letter of RFC 8259."""
 
+import asyncio
 import json
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
@@ -9,9 +10,11 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from todo_backend import strictjson
 from todo_backend.errors import TodoError
 
 MAX_BODY_BYTES = 64 * 1024
+TIME_LIMIT = 10.0  # seconds for the body to arrive
 
 
 class BodyTooLarge(TodoError):
@@ -19,8 +22,16 @@ class BodyTooLarge(TodoError):
     detail = f"The body is larger than {MAX_BODY_BYTES // 1024} KiB"
 
 
+class BodyTooSlow(TodoError):
+    status = 408
+    detail = f"The body did not arrive within {TIME_LIMIT:.0f} seconds"
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Connection": "close"})  # the rest of the body is in the way of a next request
+
+
 class BodyLimitMiddleware:
-    """Read the body before the route runs, and refuse one that is too large without reading the rest.
+    """Read the body before the route runs, and refuse one that is too large or too slow without reading the rest.
 
     So a body that a route does not read is bounded too, and nothing has happened when it is refused.
     """
@@ -38,16 +49,13 @@ class BodyLimitMiddleware:
         if int(headers.get("content-length", 0)) > MAX_BODY_BYTES:
             raise BodyTooLarge
 
-        body = b""
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            if len(body) > MAX_BODY_BYTES:
-                raise BodyTooLarge
-            more = message.get("more_body", False)
+        try:
+            async with asyncio.timeout(TIME_LIMIT):
+                body = await _read(receive)
+        except TimeoutError:
+            raise BodyTooSlow from None
+        if body is None:
+            return
 
         whole: Iterator[Message] = iter([{"type": "http.request", "body": body, "more_body": False}])
 
@@ -57,8 +65,27 @@ class BodyLimitMiddleware:
         await self.app(scope, replay, send)
 
 
+async def _read(receive: Receive) -> bytes | None:
+    """Return the body, or None if the client has left.
+
+    Raises:
+        BodyTooLarge: it is.
+    """
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
+            raise BodyTooLarge
+        more = message.get("more_body", False)
+    return body
+
+
 class StrictJSONRequest(Request):
-    """Refuses what Python's json lets pass (NaN, UTF-16, encoded surrogates), and makes every refusal a 422.
+    """Refuses what is not JSON to the letter, and makes every refusal a 422.
 
     FastAPI answers 400 to a body that json refuses with anything but JSONDecodeError: malformed UTF-8, nesting
     that is too deep, integers of too many digits.
@@ -66,13 +93,9 @@ class StrictJSONRequest(Request):
 
     async def json(self) -> Any:
         try:
-            return json.loads((await self.body()).decode(), parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
+            return strictjson.loads(await self.body())
+        except ValueError as error:
             raise json.JSONDecodeError(str(error), "", 0) from error
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 class StrictJSONRoute(APIRoute):

@@ -4,6 +4,7 @@ TodoError
     ├── Unauthorized         401  auth/middleware.py
     ├── TaskNotOwned         403  tasks/store.py
     ├── TaskNotFound         404  tasks/store.py
+    ├── BodyTooSlow          408  body.py
     ├── BodyTooLarge         413  body.py
     ├── DatabaseUnavailable  503  database/session.py
     └── KeySetUnavailable    503  auth/keyset.py

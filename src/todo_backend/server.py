@@ -55,12 +55,22 @@ def base_url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class WithoutQuery(logging.Filter):
+    """Keeps the query out of uvicorn's log of requests: some clients put their token there."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        client, method, path, *rest = record.args  # type: ignore[misc]
+        record.args = (client, method, str(path).partition("?")[0], *rest)
+        return True
+
+
 def configure(settings: Settings, **options: Any) -> uvicorn.Config:
     """Return uvicorn's configuration, and set the log up. The options are uvicorn's."""
     level = settings.log_level.upper()
     return uvicorn.Config(
         "todo_backend.main:app",
         loop=LOOP,
+        http="todo_backend.protocol:BoundedProtocol",
         ws="none",
         lifespan="on",
         server_header=False,
@@ -70,9 +80,14 @@ def configure(settings: Settings, **options: Any) -> uvicorn.Config:
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+            "filters": {"without query": {"()": WithoutQuery}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
             "root": {"level": "WARNING", "handlers": ["stderr"]},
-            "loggers": {"todo_backend": {"level": level}, "uvicorn": {"level": level}},
+            "loggers": {
+                "todo_backend": {"level": level},
+                "uvicorn": {"level": level},
+                "uvicorn.access": {"filters": ["without query"]},
+            },
         },
         **options,
     )

@@ -1,11 +1,12 @@
 """What makes a token acceptable, and signing one like it."""
 
-import json
 import re
 import time
 from typing import Any
 
 import jwt
+
+from todo_backend import strictjson
 
 HMAC = "HS256"
 ASYMMETRIC = ("EdDSA", "ES256", "ES384", "ES512", "RS256", "PS256")
@@ -82,11 +83,11 @@ def read_claims(token: str, key: bytes | jwt.PyJWK, algorithm: str, *, now: floa
         InvalidToken: the token is not accepted.
     """
     try:
-        claims = json.loads(_jws.decode(token, key, [algorithm]))
+        claims = strictjson.loads(_jws.decode(token, key, [algorithm]))
     except jwt.InvalidSignatureError:
         what, cure = ("BETTER_AUTH_SECRET", "secret") if algorithm == HMAC else ("its key", "key set")
         raise InvalidToken(f"The token's signature does not match {what}", cure) from None
-    except (jwt.InvalidTokenError, ValueError, RecursionError):
+    except (jwt.InvalidTokenError, ValueError):
         raise InvalidToken("The token is not a well-formed JWT") from None
     if not isinstance(claims, dict):
         raise InvalidToken("The token's payload is not a JSON object")
@@ -125,7 +126,6 @@ def _numeric_date(claims: dict[str, Any], name: str) -> float | None:
     if name not in claims:
         return None
     value = claims[name]
-    # NaN compares false with everything, so it is refused here too.
     if type(value) not in (int, float) or not -_MAX_NUMERIC_DATE < value < _MAX_NUMERIC_DATE:
         raise InvalidToken(f"The token's {name} claim is not a time")
     return float(value)

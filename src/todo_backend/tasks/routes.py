@@ -15,7 +15,7 @@ from todo_backend.tasks import store
 from todo_backend.tasks.models import TaskCreate, TaskRead, TaskUpdate
 
 router = APIRouter(
-    prefix="/api/tasks", tags=["tasks"], route_class=StrictJSONRoute, responses=refusals(401, 413, 422, 503)
+    prefix="/api/tasks", tags=["tasks"], route_class=StrictJSONRoute, responses=refusals(401, 408, 413, 422, 503)
 )
 of_one_task = refusals(403, 404)
 

@@ -1,0 +1,144 @@
+"""HTTP/1.1 as uvicorn speaks it, with limits for what a stranger sends: docs/security.md."""
+
+import asyncio
+import json
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+MAX_HEAD_BYTES = 64 * 1024  # of the request line and the header fields
+PIECE = 16 * 1024  # bytes that are parsed between two looks at the limit
+
+HEAD_LIMIT = 10.0  # seconds for a head, from the connection or from the head's first byte on
+TAKE_LIMIT = 60.0  # seconds for the client to take its answer
+LINGER = 2.0  # seconds for the client to read why its connection is closed
+
+NOT_HTTP = "Not an HTTP request that can be answered"
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Bounds what uvicorn does not: the size of a head, the time for it to come, and for an answer to be taken.
+
+    The time for a body is the application's to bound, until it has answered; what the client goes on sending then
+    does not keep the connection from being closed as an idle one.
+
+    Besides, what is no HTTP request is answered in JSON; the fields of a trailer are not taken for the header's
+    (RFC 9110, section 6.5.1); and an Upgrade is ignored (section 7.8), where uvicorn would lose the body.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._in_head = True
+        self._pending = 0  # bytes of what is not complete yet, a head or a trailer
+        self._refused = False
+        self._arriving: asyncio.TimerHandle | None = None
+        self._leaving: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        _cancel(self._arriving)
+        _cancel(self._leaving)
+
+    def data_received(self, data: bytes) -> None:
+        for start in range(0, len(data), PIECE):
+            if not self._refused:
+                self._feed(data[start : start + PIECE])
+        if self._in_head and not self._arriving:
+            self._await_head()
+        elif self._arriving and not self._in_head:
+            self._arriving.cancel()
+            self._arriving = None
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(400, NOT_HTTP)
+        self._pending += len(data)
+        if self._pending > MAX_HEAD_BYTES:
+            self._refuse(431, f"The header fields are larger than {MAX_HEAD_BYTES // 1024} KiB")
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Read the request again, as one that does not ask for it."""
+        method = self.parser.get_method()
+        if method == b"CONNECT":  # the one request that is for nothing else
+            self._refuse(400, NOT_HTTP)
+            return
+        line = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())
+        fields = [b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self._feed(b"".join([line, *fields, b"\r\n", rest]))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._unset_keepalive_if_required()
+        self._in_head = True
+        self._pending = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._pending = 0
+
+    def on_message_complete(self) -> None:
+        self._pending = 0
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._leaving = self.loop.call_later(TAKE_LIMIT, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        _cancel(self._leaving)
+
+    def _await_head(self) -> None:
+        self._arriving = self.loop.call_later(HEAD_LIMIT, self._end_of_patience)
+
+    def _end_of_patience(self) -> None:
+        if self.cycle and not self.cycle.response_complete:
+            self._await_head()  # the answer to an earlier request is under way
+        elif self._in_head and self._pending:
+            self._refuse(408, "The request did not arrive in time")
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: int, detail: str) -> None:
+        """Answer what the application does not get to see, or not whole, and close."""
+        if self._refused:
+            return
+        self._refused = True
+        cycle = self.cycle
+        under_way = cycle and not cycle.response_complete
+        if self.pipeline or (under_way and (cycle.response_started or not cycle.more_body)):
+            return  # the answer would be taken for that of a request before this one
+        if under_way:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        content = json.dumps({"detail": detail}).encode()
+        fields = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        self.transport.write(STATUS_LINE[status] + fields % len(content) + content)
+        self.transport.write_eof()
+        # Closed with bytes of the client's unread, the connection would be reset, and the answer lost.
+        self.loop.call_later(LINGER, self.transport.close)
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer:
+        timer.cancel()

@@ -1,0 +1,295 @@
+"""Small faults in the code, one at a time, and whether the tests notice: `make mutation`.
+
+Made by hand because the service under test is a process of its own: mutmut 3 looks for what a test reaches in the
+process that runs it, and cosmic-ray has one copy of the sources. Here a mutant is a file: each worker has a copy,
+of which it changes one place, and runs the tests that can see the file until one fails.
+
+What is known to be noticed is kept in .mutation/ and not tried again while the file stays as it is. Not changed are
+annotations, docstrings, and what is said to the log.
+"""
+
+import ast
+import copy
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+import psutil
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = "src/todo_backend"
+RESULTS = ROOT / ".mutation"
+WORKERS = 2
+GOAL = 95  # per cent
+# Plugins that the tests can do without, and that take seconds to import.
+WITHOUT = [f"-pno:{name}" for name in ("cacheprovider", "xdist", "hypothesispytest", "anyio", "platformdirs")]
+
+# The tests that can see a file, the quickest to notice first.
+TESTS = {
+    "auth/dependencies.py": ["test_auth", "test_openapi"],
+    "auth/keyset.py": ["test_keyset", "test_hostile_tokens", "test_check"],
+    "auth/middleware.py": ["test_auth", "test_errors"],
+    "auth/tokens.py": ["test_auth", "test_keyset", "test_hostile_tokens", "test_check", "test_cli"],
+    "auth/verifier.py": ["test_keyset", "test_auth", "test_hostile_tokens", "test_check"],
+    "errors.py": ["test_errors", "test_auth"],
+    "tasks/models.py": ["test_tasks", "test_errors", "test_openapi", "test_database"],
+    "tasks/routes.py": ["test_tasks", "test_openapi", "test_errors"],
+    "tasks/store.py": ["test_tasks", "test_model"],
+}
+
+COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+}
+OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Pow: ast.Mult,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+}
+
+NEGATED = (ast.Compare, ast.UnaryOp)  # elsewhere
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one place.
+
+    Attributes:
+        start, end: of the place, in the source as UTF-8.
+    """
+
+    file: str
+    line: int
+    start: int
+    end: int
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        before, after = (" ".join(text.split()) for text in (self.before, self.after))
+        return f"{self.file}:{self.line}: {before} -> {after}"
+
+    def apply(self, source: bytes) -> bytes:
+        return source[: self.start] + self.after.encode() + source[self.end :]
+
+
+def variants(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST | str]]:  # noqa: PLR0912
+    """Yield places, this node or one inside it, each with what to put there."""
+    match node:
+        case ast.Compare(ops=operators):
+            for number, operator in enumerate(operators):
+                others = [*operators[:number], COMPARISONS[type(operator)](), *operators[number + 1 :]]
+                yield node, replaced(node, ops=others)
+        case ast.BoolOp(op=operator):
+            yield node, replaced(node, op=ast.Or() if isinstance(operator, ast.And) else ast.And())
+        case ast.UnaryOp(operand=operand):
+            yield node, operand
+        case ast.BinOp(op=operator) if type(operator) in OPERATORS:
+            yield node, replaced(node, op=OPERATORS[type(operator)]())
+        case ast.Constant(value=bool(value)):
+            yield node, ast.Constant(not value)
+        case ast.Constant(value=int() | float() as value):
+            yield node, ast.Constant(value + 1)
+        case ast.Constant(value=str(value)):
+            yield node, ast.Constant(value + "XX")
+        case ast.Constant(value=bytes(value)):
+            yield node, ast.Constant(value + b"XX")
+        case ast.JoinedStr():
+            yield node, ast.BinOp(node, ast.Add(), ast.Constant("XX"))
+        case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test) if not isinstance(test, NEGATED):
+            yield test, ast.UnaryOp(ast.Not(), test)
+        case ast.Return(value=ast.expr() as value) | ast.Assign(value=value):
+            yield value, "None"
+        case ast.Raise() | ast.Expr(value=ast.Call() | ast.Await()):
+            yield node, "pass"
+        case ast.AugAssign(op=operator):
+            yield node, ast.unparse(replaced(node, op=OPERATORS[type(operator)]()))
+        case ast.Call(keywords=keywords):
+            for keyword in keywords:
+                if keyword.arg:
+                    yield node, replaced(node, keywords=[other for other in keywords if other is not keyword])
+        case ast.ExceptHandler(type=ast.Tuple(elts=elements) as caught):
+            for element in elements:
+                yield caught, replaced(caught, elts=[other for other in elements if other is not element])
+        case ast.comprehension(ifs=conditions):
+            for condition in conditions:
+                yield condition, "True"
+
+
+def replaced(node: ast.AST, **fields: object) -> ast.AST:
+    twin = copy.copy(node)
+    for name, value in fields.items():
+        setattr(twin, name, value)
+    return twin
+
+
+def nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield every node that may be changed."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func).startswith(("log.", "logging.")):
+        return
+    yield node
+    if isinstance(node, ast.JoinedStr):
+        return
+    documented = isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None
+    for name, value in ast.iter_fields(node):
+        children = value if isinstance(value, list) else [value]
+        if name not in ("annotation", "returns"):
+            for child in children[1:] if documented and name == "body" else children:
+                if isinstance(child, ast.AST):
+                    yield from nodes(child)
+
+
+def mutants(file: str) -> list[Mutant]:
+    source = (ROOT / PACKAGE / file).read_bytes()
+    starts = [0]
+    for line in source.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    found: dict[Mutant, None] = {}
+    for node in nodes(ast.parse(source)):
+        for place, variant in variants(node):
+            assert isinstance(place, ast.expr | ast.stmt)
+            start = starts[place.lineno - 1] + place.col_offset
+            end = starts[(place.end_lineno or 0) - 1] + (place.end_col_offset or 0)
+            after = variant if isinstance(variant, str) else f"({ast.unparse(ast.fix_missing_locations(variant))})"
+            before = source[start:end].decode()
+            if after != before:
+                found[Mutant(file, place.lineno, start, end, before, after)] = None
+    return list(found)
+
+
+class Workplace:
+    """A copy of what the tests need, in which one file at a time is changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        tracked = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        for name in tracked.stdout.splitlines():
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+
+    def notices(self, file: str, source: bytes, limit: float) -> bool:
+        """Tell whether a test fails, or does not end, with this in the file's place."""
+        path = self.folder / PACKAGE / file
+        original = path.read_bytes()
+        path.write_bytes(source)
+        # Python tells sources apart by size and second.
+        shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)
+        try:
+            return any(self.fails(tests, limit) for tests in TESTS[file])
+        finally:
+            path.write_bytes(original)
+
+    def fails(self, tests: str, limit: float) -> bool:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-x", "-q", *WITHOUT, f"tests/{tests}.py"],
+            cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": f"{self.folder / 'src'}:{self.folder}"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            return process.wait(limit) != 0
+        except subprocess.TimeoutExpired:
+            end(process)
+            return True
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a run of tests and all that it started, the services in sessions of their own included."""
+    started = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    psutil.wait_procs(started, timeout=20)
+    process.kill()
+    process.wait()
+    for child in started:
+        if child.is_running():
+            child.kill()
+
+
+def explained() -> set[str]:
+    """Return the mutants that docs/security.md gives a reason for."""
+    document = (ROOT / "docs" / "security.md").read_text()
+    return set(re.findall(r"(?m)^\| `(\S+: .* -> .*)` \|", document))
+
+
+def is_explained(mutant: Mutant) -> bool:
+    return re.sub(r":\d+: ", ": ", str(mutant)).replace("|", "\\|") in explained()
+
+
+def try_all(file: str, workplaces: SimpleQueue[Workplace]) -> list[Mutant]:
+    """Return the file's mutants that no test notices."""
+    source = (ROOT / PACKAGE / file).read_bytes()
+    name = f"{file.replace('/', '-')}-{hashlib.sha256(source).hexdigest()[:16]}.json"
+    known: dict[str, bool] = json.loads((RESULTS / name).read_text()) if (RESULTS / name).exists() else {}
+    candidates = mutants(file)
+    workplace = workplaces.get()
+    began = time.monotonic()
+    if workplace.notices(file, source, 600):
+        sys.exit(f"{file}: its tests fail as it is")
+    limit = 60 + 3 * (time.monotonic() - began)
+    workplaces.put(workplace)
+
+    def attempt(mutant: Mutant) -> None:
+        if not known.get(str(mutant)):
+            workplace = workplaces.get()
+            known[str(mutant)] = workplace.notices(file, mutant.apply(source), limit)
+            workplaces.put(workplace)
+            (RESULTS / name).write_text(json.dumps(known, indent=1))
+        if not known[str(mutant)]:
+            print(f"lives: {mutant}{'  (explained)' if is_explained(mutant) else ''}", flush=True)
+
+    with ThreadPoolExecutor(WORKERS) as threads:
+        list(threads.map(attempt, candidates))
+    living = [mutant for mutant in candidates if not known[str(mutant)]]
+    print(f"{file}: {len(candidates) - len(living)} of {len(candidates)} noticed", flush=True)
+    return living
+
+
+def main(files: list[str]) -> None:
+    began = time.monotonic()
+    RESULTS.mkdir(exist_ok=True)
+    workplaces: SimpleQueue[Workplace] = SimpleQueue()
+    total = sum(len(mutants(file)) for file in files)
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(WORKERS):
+            workplaces.put(Workplace(Path(folder) / str(number)))
+        living = [mutant for file in files for mutant in try_all(file, workplaces)]
+    share = 100 * (total - len(living)) / total
+    unexplained = [mutant for mutant in living if not is_explained(mutant)]
+    minutes = (time.monotonic() - began) / 60
+    print(f"{total - len(living)} of {total} mutants noticed, {share:.1f} %, in {minutes:.0f} minutes")
+    print(f"{len(living)} live, {len(unexplained)} of them without a reason in docs/security.md")
+    sys.exit(share < GOAL or bool(unexplained))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or list(TESTS))

@@ -1,0 +1,375 @@
+"""Requests that no client library would send: each has its answer, and none holds the service up.
+
+The table below is the one of docs/security.md, row by row.
+"""
+
+import contextlib
+import gzip
+import http.client
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from email.message import Message
+from io import BufferedReader
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+import uvicorn
+from starlette.responses import PlainTextResponse
+
+from tests.service import ORIGIN, Service, bearer, wait_until
+from tests.test_docs import ROOT
+from todo_backend import protocol
+
+NOT_HTTP = "Not an HTTP request that can be answered"
+NO_TOKEN = "The Authorization header is missing"
+NOT_JSON = "body: Not valid JSON"
+TOO_LARGE = "The body is larger than 64 KiB"
+HEAD_TOO_LARGE = "The header fields are larger than 64 KiB"
+NOT_AN_ID = "task_id: Input should be a valid integer, unable to parse string as an integer"
+
+TOKEN = "Authorization: {token}\r\n"
+POST = f"POST /api/tasks HTTP/1.1\r\n{TOKEN}Content-Type: application/json\r\n"
+TASK = '{"title": "x"}'
+IN_CHUNKS = "Transfer-Encoding: chunked\r\n\r\n"
+CHUNK = f"{len(TASK):x}\r\n{TASK}\r\n"
+
+
+def get(path: str, fields: str = TOKEN, version: str = "HTTP/1.1") -> str:
+    return f"GET {path} {version}\r\n{fields}\r\n"
+
+
+def post(body: str, fields: str = "") -> str:
+    return f"{POST}{fields}Content-Length: {len(body)}\r\n\r\n{body}"
+
+
+def binary(data: bytes) -> str:
+    return data.decode("latin-1")
+
+
+@dataclass
+class Case:
+    """What is sent, in Latin-1 and with a valid token for {token}, and what comes back.
+
+    Attributes:
+        detail: None for a success.
+    """
+
+    sent: str
+    status: int
+    detail: str | None = None
+
+
+CASES = {
+    # Bodies
+    "a body declared larger than 64 KiB": Case(f"{POST}Content-Length: 65537\r\n\r\n", 413, TOO_LARGE),
+    "a body declared as 10^18 bytes": Case(f"{POST}Content-Length: {10**18}\r\n\r\n", 413, TOO_LARGE),
+    "a chunked body larger than 64 KiB": Case(
+        f"{POST}{IN_CHUNKS}" + f"4000\r\n{' ' * 16384}\r\n" * 4 + "1\r\n \r\n", 413, TOO_LARGE
+    ),
+    "a chunk of 2^64 bytes": Case(f"{POST}{IN_CHUNKS}fffffffffffffffff\r\n", 400, NOT_HTTP),
+    "a chunk of minus one byte": Case(f"{POST}{IN_CHUNKS}-1\r\n", 400, NOT_HTTP),
+    "a chunk with an endless extension": Case(f"{POST}{IN_CHUNKS}1;{'x' * 90_000}", 431, HEAD_TOO_LARGE),
+    "a trailer without end": Case(f"{POST}{IN_CHUNKS}0\r\nX: {'x' * 90_000}", 431, HEAD_TOO_LARGE),
+    "the token in the trailer": Case(f"{POST.replace(TOKEN, '')}{IN_CHUNKS}{CHUNK}0\r\n{TOKEN}\r\n", 401, NO_TOKEN),
+    "another content type in the trailer": Case(
+        f"{POST}{IN_CHUNKS}{CHUNK}0\r\nContent-Type: text/plain\r\n\r\n", 201
+    ),
+    "Content-Length that is negative": Case(f"{POST}Content-Length: -1\r\n\r\n", 400, NOT_HTTP),
+    "Content-Length of 30 digits": Case(f"{POST}Content-Length: {'9' * 30}\r\n\r\n", 400, NOT_HTTP),
+    "Content-Length in words": Case(f"{POST}Content-Length: ten\r\n\r\n", 400, NOT_HTTP),
+    "Content-Length twice": Case(post(TASK, "Content-Length: 2\r\n"), 400, NOT_HTTP),
+    "Content-Length and chunks": Case(f"{POST}Content-Length: 4\r\n{IN_CHUNKS}0\r\n\r\n", 400, NOT_HTTP),
+    "a transfer coding that is not known": Case(f"{POST}Transfer-Encoding: gzip\r\n\r\n", 400, NOT_HTTP),
+    "a body with GET": Case(get("/api/tasks", f"{TOKEN}Content-Length: 5\r\n") + "{nope", 200),
+    "JSON with a member twice": Case(post('{"title": "", "title": "x"}'), 201),
+    "JSON after gzip": Case(
+        post(binary(gzip.compress(TASK.encode(), mtime=0)), "Content-Encoding: gzip\r\n"), 422, NOT_JSON
+    ),
+    "a gzip bomb of 60 MB": Case(
+        post(binary(gzip.compress(bytes(60_000_000), mtime=0)), "Content-Encoding: gzip\r\n"), 422, NOT_JSON
+    ),
+    "a form": Case(
+        post("title=x").replace("application/json", "application/x-www-form-urlencoded"),
+        422,
+        "body: Content-Type must be application/json",
+    ),
+    "a content type of no characters": Case(
+        post(TASK).replace("application/json", "\xff\xfe;\x80"), 422, "body: Content-Type must be application/json"
+    ),
+    "Expect: 100-continue without a token": Case(
+        post("", "Expect: 100-continue\r\n").replace(TOKEN, ""), 401, NO_TOKEN
+    ),
+    "Upgrade to h2c, with a body": Case(
+        post(TASK, "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"),
+        201,
+    ),
+    "Upgrade to a WebSocket": Case(get("/api/tasks", f"{TOKEN}Connection: Upgrade\r\nUpgrade: websocket\r\n"), 200),
+    # Heads
+    "4000 header fields": Case(get("/api/tasks", TOKEN + "X: y\r\n" * 4000), 200),
+    "40,000 header fields": Case(get("/api/tasks", TOKEN + "X: y\r\n" * 40_000), 431, HEAD_TOO_LARGE),
+    "a header field without end": Case(f"GET /api/tasks HTTP/1.1\r\nX: {'x' * 90_000}", 431, HEAD_TOO_LARGE),
+    "a path without end": Case(f"GET /{'x' * 90_000}", 431, HEAD_TOO_LARGE),
+    "Authorization twice": Case(
+        get("/api/tasks", TOKEN + TOKEN), 401, "There is more than one Authorization header"
+    ),
+    "Authorization in two lines": Case(get("/api/tasks", "Authorization: Bearer\r\n x\r\n"), 400, NOT_HTTP),
+    "a space before a colon": Case(get("/api/tasks", TOKEN.replace(":", " :")), 400, NOT_HTTP),
+    "NUL in a header field": Case(get("/api/tasks", f"{TOKEN}X: \x00\r\n"), 400, NOT_HTTP),
+    "a lone line feed": Case(get("/api/tasks").replace("\r\n", "\n"), 400, NOT_HTTP),
+    "no Host": Case(get("/api/tasks"), 200),
+    "Host twice, and neither ours": Case(get("/api/tasks", f"{TOKEN}Host: a\r\nHost: b\r\n"), 200),
+    "X-Forwarded and X-Original of a stranger": Case(
+        get("/api/tasks", "X-Original-URL: /health\r\nX-Forwarded-User: admin\r\n"), 401, NO_TOKEN
+    ),
+    "HTTP/1.0": Case(get("/api/tasks", version="HTTP/1.0"), 200),
+    "HTTP/9.9": Case(get("/api/tasks", version="HTTP/9.9"), 400, NOT_HTTP),
+    "the preface of HTTP/2": Case("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, NOT_HTTP),
+    "TLS": Case("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, NOT_HTTP),
+    "a method of no HTTP": Case(get("/api/tasks").replace("GET", "STEAL"), 400, NOT_HTTP),
+    "CONNECT": Case("CONNECT 127.0.0.1:22 HTTP/1.1\r\n\r\n", 400, NOT_HTTP),
+    "CONNECT with a path": Case(get("/api/tasks").replace("GET", "CONNECT"), 400, NOT_HTTP),
+    "TRACE": Case(get("/api/tasks").replace("GET", "TRACE"), 405, "Method Not Allowed"),
+    "OPTIONS": Case(get("/api/tasks").replace("GET", "OPTIONS"), 405, "Method Not Allowed"),
+    "OPTIONS *": Case("OPTIONS * HTTP/1.1\r\n\r\n", 404, "Not Found"),
+    "the absolute form": Case(get("http://other.example/api/tasks"), 200),
+    # Paths
+    "%2e%2e out of /api": Case(get("/api/%2e%2e/health"), 404, "Not Found"),
+    "%2e%2e out of /api, without a token": Case(get("/api/%2e%2e/health", ""), 401, NO_TOKEN),
+    ".. out of /api, without a token": Case(get("/api/../health", ""), 401, NO_TOKEN),
+    "%2e%2e into /api": Case(get("/%2e%2e/api/tasks", ""), 404, "Not Found"),
+    "%61 for a, without a token": Case(get("/%61pi/tasks", ""), 401, NO_TOKEN),
+    "%2f for a slash": Case(get("/api/tasks%2f0"), 404, "Task not found"),
+    "%252f for %2f": Case(get("/api/tasks/%252f0"), 422, NOT_AN_ID),
+    "a double slash before": Case(get("//api/tasks", ""), 404, "Not Found"),
+    "a double slash within": Case(get("/api//tasks"), 404, "Not Found"),
+    "a trailing slash": Case(get("/api/tasks/"), 404, "Not Found"),
+    "capitals": Case(get("/API/tasks"), 404, "Not Found"),
+    "a backslash": Case(get("/api\\tasks"), 404, "Not Found"),
+    "a parameter after a semicolon": Case(get("/api/tasks;user_id=1"), 404, "Not Found"),
+    "%00": Case(get("/api/tasks/%00"), 422, NOT_AN_ID),
+    "%00 after an id": Case(get("/api/tasks/1%00"), 422, NOT_AN_ID),
+    "%0a after an id": Case(get("/api/tasks/1%0a"), 422, NOT_AN_ID),
+    "a digit of another script": Case(get("/api/tasks/%EF%BC%91"), 422, NOT_AN_ID),
+    "bytes of no UTF-8": Case(get("/api/tasks/%ff%fe"), 422, NOT_AN_ID),
+    "an encoded surrogate": Case(get("/api/tasks/%ed%a0%80"), 422, NOT_AN_ID),
+    "SQL": Case(get("/api/tasks/1%20OR%201=1"), 422, NOT_AN_ID),
+    "a byte that is not encoded": Case(get("/api/tasks/\xff"), 400, NOT_HTTP),
+    "a query of 5000 parameters": Case(get(f"/api/tasks?{'a&' * 5000}"), 200),
+    "status twice": Case(
+        get("/api/tasks?status=all&status=x"), 422, "status: Input should be 'all', 'pending' or 'completed'"
+    ),
+    "status[] and other forms": Case(get("/api/tasks?status[]=x&Status=x&status%00=x"), 200),
+}
+
+
+@dataclass
+class Connection:
+    """A connection on which answers are read one by one."""
+
+    socket: socket.socket
+    file: BufferedReader
+
+    def send(self, text: str) -> None:
+        self.socket.sendall(text.encode("latin-1"))
+
+    def answer(self, *, body: bool = True) -> tuple[int, Message, Any]:
+        """Return status, header fields and what the JSON of the body says."""
+        line = self.file.readline()
+        assert line.startswith(b"HTTP/1.1 "), line
+        fields = http.client.parse_headers(self.file)
+        content = self.file.read(int(fields["Content-Length"])) if body else b""
+        return int(line.split()[1]), fields, json.loads(content) if body else None
+
+    def is_closed(self) -> bool:
+        """Wait until the server has said all, and tell whether that was nothing more."""
+        try:
+            return self.file.read() == b""
+        except ConnectionResetError:
+            return True
+
+
+@pytest.fixture
+def connect(service: Service) -> Iterator[Callable[[], Connection]]:
+    connections = []
+
+    def connect() -> Connection:
+        url = httpx.URL(service.base_url)
+        connection = socket.create_connection((url.host, url.port or 0), timeout=30)
+        connections.append(connection)
+        return Connection(connection, connection.makefile("rb"))
+
+    yield connect
+    for connection in connections:
+        connection.close()
+
+
+@pytest.fixture
+def token(user: str) -> str:
+    return bearer(user)["Authorization"]
+
+
+@pytest.mark.proves("SEC-4")
+@pytest.mark.parametrize("name", CASES)
+def test_a_hostile_request_has_its_answer(connect: Callable[[], Connection], token: str, name: str) -> None:
+    case, connection = CASES[name], connect()
+    connection.send(case.sent.replace("{token}", token))
+    status, fields, body = connection.answer()
+    assert status == case.status, body
+    assert fields["Content-Type"] == "application/json"
+    if case.detail is None:
+        assert "detail" not in body
+    else:
+        assert body["detail"] == case.detail
+        assert body.keys() == ({"detail", "errors"} if status == 422 else {"detail"})
+
+
+@pytest.mark.proves("SEC-4")
+def test_the_table_of_the_documentation_is_this_one() -> None:
+    table = (ROOT / "docs" / "security.md").read_text().split("## Hostile requests")[1].split("\n## ")[0]
+    rows = re.findall(r"(?m)^\| (.*) \| (\d{3}) \|(.*)\|$", table)
+    assert [(name, int(status), detail.strip() or None) for name, status, detail in rows] == [
+        (name, case.status, case.detail) for name, case in CASES.items()
+    ]
+
+
+@pytest.mark.proves("SEC-4")
+def test_head_has_no_body(connect: Callable[[], Connection], token: str) -> None:
+    connection = connect()
+    connection.send(get("/api/tasks").replace("GET", "HEAD").replace("{token}", token) + get("/health"))
+    assert connection.answer(body=False)[0] == 405
+    assert connection.answer()[0] == 200
+
+
+@pytest.mark.proves("SEC-4")
+def test_http_1_0_is_closed_after_the_answer(connect: Callable[[], Connection]) -> None:
+    connection = connect()
+    connection.send(get("/health", "Host: x\r\n", "HTTP/1.0"))
+    assert connection.answer()[0] == 200
+    assert connection.is_closed()
+
+
+@pytest.mark.proves("SEC-4")
+def test_pipelined_requests_are_answered_in_order(connect: Callable[[], Connection], token: str) -> None:
+    connection = connect()
+    tasks = [post(json.dumps({"title": str(number)})) for number in range(20)]
+    connection.send("".join([*tasks, get("/api/tasks")]).replace("{token}", token))
+    assert [connection.answer()[2]["title"] for _ in tasks] == [str(number) for number in range(20)]
+    assert len(connection.answer()[2]) == 20
+
+
+@pytest.mark.proves("SEC-4")
+def test_what_follows_a_request_is_not_taken_for_its_answer(connect: Callable[[], Connection], token: str) -> None:
+    """A request was carried out; the 400 for the garbage after it must not say that it was not."""
+    connection = connect()
+    connection.send(post(TASK).replace("{token}", token) + "garbage\r\n\r\n")
+    assert connection.answer()[0] == 201
+
+
+@pytest.mark.proves("SEC-4")
+def test_a_request_within_a_request_is_its_body(connect: Callable[[], Connection], token: str) -> None:
+    connection = connect()
+    connection.send(post(get("/health", "")).replace("{token}", token))
+    assert connection.answer()[2]["detail"] == NOT_JSON
+    connection.send(get("/health", ""))
+    assert connection.answer()[2] == {"status": "ok"}
+
+
+@pytest.mark.proves("SEC-4")
+def test_what_is_sent_in_excess_is_not_kept(service: Service, connect: Callable[[], Connection]) -> None:
+    """A client that goes on sending, body or head, uses none of the service's memory."""
+    process = psutil.Process(service.process.pid)
+    before = process.memory_info().rss
+    for sent in (f"{POST}Content-Length: 1000000000\r\n\r\n", "GET / HTTP/1.1\r\nX: "):
+        connection = connect()
+        connection.send(sent)
+        with contextlib.suppress(OSError):  # it may be cut off, and it may be thrown away
+            for _ in range(300):
+                connection.send("x" * 1_000_000)
+    assert process.memory_info().rss - before < 50_000_000
+
+
+@pytest.mark.proves("SEC-5")
+def test_slow_clients_hold_nothing_up(service: Service, connect: Callable[[], Connection], token: str) -> None:
+    """A byte a second is not enough, whatever it is a byte of; meanwhile others are served."""
+    body = POST.replace("{token}", token).replace("\r\n", f"\r\nOrigin: {ORIGIN}\r\n", 1)
+    slow = {
+        "body": f"{body}Content-Length: 1000\r\n\r\n",
+        "chunks": f"{body}{IN_CHUNKS}",
+        "refused body": f"{POST.replace('{token}', 'Bearer x')}Content-Length: 1000\r\n\r\n",
+        "head": "GET /health HTTP/1.1\r\nX: ",
+        "nothing": "",
+    }
+    connections = {name: connect() for name in slow}
+    crowd = [connect() for _ in range(100)]
+    began = time.monotonic()
+    for name, connection in connections.items():
+        connection.send(slow[name])
+    for connection in crowd:
+        connection.send(slow["body"])
+
+    ended: dict[str, float] = {}
+
+    def drip(name: str) -> None:
+        connection = connections[name]
+        connection.socket.settimeout(1)
+        while True:
+            try:
+                if connection.socket.recv(1, socket.MSG_PEEK) and name != "refused body":
+                    break
+                if connection.socket.recv(65536) == b"":
+                    break
+            except TimeoutError:
+                connection.send({"chunks": "1\r\n \r\n", "nothing": ""}.get(name, " "))
+            except OSError:
+                break
+        ended[name] = time.monotonic() - began
+        connection.socket.settimeout(30)
+
+    threads = [threading.Thread(target=drip, args=[name]) for name in slow]
+    for thread in threads:
+        thread.start()
+    with service.client("somebody") as client:
+        assert client.post("/api/tasks", json={"title": "x"}).status_code == 201
+    for thread in threads:
+        thread.join(60)
+    assert ended.keys() == slow.keys()
+    assert all(4 < seconds < 40 for seconds in ended.values()), ended
+
+    late = {"detail": "The body did not arrive within 10 seconds"}
+    for connection in (connections["body"], connections["chunks"], *crowd):
+        status, fields, answer = connection.answer()
+        assert (status, answer, fields["Connection"]) == (408, late, "close")
+        assert fields["Access-Control-Allow-Origin"] == ORIGIN
+        assert connection.is_closed()
+    assert connections["head"].answer()[::2] == (408, {"detail": "The request did not arrive in time"})
+    assert connections["head"].is_closed()
+    assert connections["nothing"].is_closed()
+
+
+@pytest.mark.proves("SEC-5")
+def test_an_answer_that_is_not_taken_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "TAKE_LIMIT", 0.5)
+    config = uvicorn.Config(
+        PlainTextResponse("x" * 20_000_000), http=protocol.BoundedProtocol, lifespan="off", log_config=None
+    )
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        with socket.create_connection(listener.getsockname()[:2]) as client:
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            wait_until(lambda: server.server_state.total_requests == 1)
+            wait_until(lambda: not server.server_state.connections)
+        with socket.create_connection(listener.getsockname()[:2]) as client:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            with client.makefile("rb") as answer:
+                assert len(answer.read()) > 20_000_000
+        server.should_exit = True
+        thread.join(30)
