@@ -93,7 +93,7 @@ def test_faults_in_a_row(strict: Server, proxied: Proxy, tried: Service, round_:
         asyncio.run(survive(tried, strict, proxied, fault))
 
 
-@pytest.mark.proves("REL-4")
+@pytest.mark.proves("REL-4", "DATA-12")
 def test_a_write_whose_answer_is_lost_is_not_repeated(tmp_path: Path, strict: Server, proxied: Proxy) -> None:
     """It has taken effect, and nobody but PostgreSQL knows."""
     database = strict.new_database()
@@ -123,7 +123,7 @@ def test_a_write_whose_answer_is_lost_is_not_repeated(tmp_path: Path, strict: Se
         asyncio.run(play(service))
 
 
-@pytest.mark.proves("REL-4")
+@pytest.mark.proves("REL-4", "DATA-12")
 def test_a_read_whose_connection_is_lost_is_repeated(tmp_path: Path, strict: Server, proxied: Proxy) -> None:
     """It changes nothing, so it may be asked twice, and the user never knows."""
 

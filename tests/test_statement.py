@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 from sqlalchemy import Text, bindparam, func, select
 
 from tests.proxy import Proxy
-from tests.service import Service, bearer, serving, wait_until
+from tests.service import Service, bearer, serving
 from todo_backend.database.engine import create_engine
 from todo_backend.database.statement import Statement
 from todo_backend.tasks.models import TaskRead
@@ -93,37 +93,6 @@ def test_what_was_rolled_back_is_tried_again(tmp_path: Path, strict: str, url: C
         answers = asyncio.run(requests(service, *[("PATCH", path + "/complete")] * 41))
         assert {answer.status_code for answer in answers} == {200}
         assert client.get(path).json()["completed"] is True
-
-
-@pytest.mark.proves("DATA-12")
-@pytest.mark.parametrize(("method", "status"), [("GET", 200), ("POST", 503)])
-def test_a_read_whose_connection_is_lost_is_repeated_and_a_write_is_not(
-    tmp_path: Path,
-    database: str,
-    proxy: Proxy,
-    url: Callable[[str], str],
-    admin: psycopg.Connection,
-    method: str,
-    status: int,
-) -> None:
-    count = f"SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = '{database}'"
-
-    def wait_for(waiting: int, asked: asyncio.Task[Any]) -> None:
-        wait_until(lambda: asked.done() or admin.execute(count).fetchone() == (waiting,))
-
-    async def ask_and_lose(service: Service, other: psycopg.Connection) -> httpx.Response:
-        asked = asyncio.create_task(requests(service, (method, "/api/tasks"), body={"title": "x"}))
-        await asyncio.to_thread(wait_for, 1, asked)
-        await asyncio.to_thread(proxy.cut)
-        await asyncio.to_thread(wait_for, 2, asked)  # PostgreSQL does not notice yet that the first client is gone
-        other.rollback()
-        return (await asked)[0]
-
-    with serving(tmp_path, proxy.url(database)) as service, service.client("me") as client:
-        with psycopg.connect(url(database)) as other:
-            other.execute("LOCK TABLE tasks")
-            assert asyncio.run(ask_and_lose(service, other)).status_code == status
-        assert len(client.get("/api/tasks").json()) <= 1
 
 
 @pytest.mark.proves("DATA-5")
