@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.xdist_group("load")
 CLIENTS = 500
 POOL = 10
 SLOW = """
-    CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END';
+    CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN NEW; END';
     CREATE TRIGGER slow BEFORE INSERT ON tasks FOR EACH ROW EXECUTE FUNCTION be_slow();
 """
 
@@ -30,20 +29,17 @@ def megabytes(service: Service) -> float:
 
 @pytest.mark.proves("REL-7", "DATA-5")
 def test_a_wave_of_clients(tmp_path: Path, database: str, url: Callable[[str], str]) -> None:
-    """A write takes half a second, so ten connections do twenty a second, and most of the clients get nothing."""
+    """A write takes a second, so ten connections do ten a second, and most of the clients get nothing."""
     answers: list[Answer] = []
 
-    async def insist(service: Service, number: int, end: float) -> None:
+    async def insist(service: Service, number: int) -> None:
         async with Connection(service, f"user-{number}") as connection:
-            while time.monotonic() < end:
-                answers.append(await connection.ask("POST", "/api/tasks", {"title": "x"}))
-                await asyncio.sleep(int(answers[-1].retry_after or 0))
+            answers.append(await connection.ask("POST", "/api/tasks", {"title": "x"}))
 
     async def play(service: Service) -> tuple[float, float]:
-        end = time.monotonic() + 3
         async with asyncio.TaskGroup() as group:
             for number in range(CLIENTS):
-                group.create_task(insist(service, number, end))
+                group.create_task(insist(service, number))
                 await asyncio.sleep(0.005)
             await eventually(lambda: len(answers) >= POOL)
             before = megabytes(service)
@@ -64,9 +60,9 @@ def test_a_wave_of_clients(tmp_path: Path, database: str, url: Callable[[str], s
     assert_only_unavailable(answers)
     assert max(answer.seconds for answer in answers) < 10
     served = sum(answer.status == 201 for answer in answers)
-    assert served >= 100
-    assert served <= written <= served + POOL * 2
-    assert len(answers) - served >= CLIENTS / 2
+    assert served >= 3 * POOL
+    assert served <= written <= served + 2 * POOL
+    assert CLIENTS - served >= 100
 
 
 @pytest.mark.proves("REL-8", "DATA-9")

@@ -65,6 +65,8 @@ class Connection:
 
     async def send(self, method: str, path: str, body: object = None, *, unsent: int = 0) -> None:
         """Send a request, or all of it but so many bytes."""
+        if self._writer and self._reader.at_eof():  # it was idle for longer than the service keeps it
+            self.close()
         if not self._writer:
             address = httpx.URL(self.service.base_url)
             self._reader, self._writer = await asyncio.open_connection(address.host, address.port)
