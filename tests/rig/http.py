@@ -31,6 +31,8 @@ class Answer:
 class Connection:
     """A signed-in user's connection, made when it is first needed and again when it was lost."""
 
+    _reader: asyncio.StreamReader
+
     def __init__(self, service: Service, user: str) -> None:
         self.service = service
         self._authorization = bearer(user)["Authorization"]
