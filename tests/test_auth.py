@@ -279,10 +279,10 @@ def test_the_user_comes_from_the_token_alone(anonymous: httpx.Client) -> None:
 def test_a_route_without_the_middleware_is_not_open() -> None:
     """Outside AuthMiddleware there is no user, and the dependency fails."""
     with pytest.raises(AttributeError, match="user"):
-        asyncio.run(get_current_user(Request({"type": "http", "state": {}}), None))
+        asyncio.run(get_current_user(Request({"type": "http", "state": {}})))
 
 
 @pytest.mark.proves("AUTH-8")
 def test_the_user_is_in_the_state_of_the_request() -> None:
     request = Request({"type": "http", "state": {"user": {"id": "me"}}})
-    assert asyncio.run(get_current_user(request, None)) == {"id": "me"}
+    assert asyncio.run(get_current_user(request)) == {"id": "me"}

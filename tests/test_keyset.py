@@ -19,10 +19,10 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 
 from tests.service import SECRET, Service, serving
 from tests.test_auth import GOOD, make
-from todo_backend.auth import keyset
+from todo_backend.auth import keyset, tokens
 from todo_backend.auth.keyset import PATH, KeySet, KeySetUnavailable, NoKeySet, fetch
 from todo_backend.auth.tokens import InvalidToken
-from todo_backend.auth.verifier import Verifier
+from todo_backend.auth.verifier import MAX_KNOWN, Verifier
 from todo_backend.check import CURES
 
 EDDSA, ES384 = Ed25519PrivateKey.generate(), generate_private_key(SECP384R1())
@@ -115,6 +115,55 @@ def test_what_is_no_key_set_is_none(
         assert time.monotonic() - began < 10
 
 
+@pytest.mark.proves("AUTH-9")
+def test_an_accepted_token_is_remembered_until_it_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, whole = time.time(), make(GOOD | {"exp": int(time.time()) + 60})
+    verify = Verifier(SECRET.encode()).verify
+    assert asyncio.run(verify(whole)) == "user"
+    monkeypatch.setattr(tokens, "_jws", None)  # nothing can be verified any more
+    assert asyncio.run(verify(whole)) == "user"
+    monkeypatch.undo()
+    monkeypatch.setattr(time, "time", lambda: now + 91)
+    with pytest.raises(tokens.InvalidToken, match="has expired"):
+        asyncio.run(verify(whole))
+
+
+@pytest.mark.proves("AUTH-9")
+def test_a_key_that_was_withdrawn_is_forgotten(key_set: Callable[[object], str]) -> None:
+    """A token that names an unknown key has the key set fetched again; the old key is no longer in it."""
+    published = {"keys": KEYS[:1]}
+    issuer = key_set(published)
+    claims = GOOD | {"iss": issuer, "aud": issuer}
+    old, unknown = (jwt.encode(claims, EDDSA, "EdDSA", {"kid": kid}) for kid in ("1", "9"))
+
+    async def withdraw() -> None:
+        verifier = Verifier(SECRET.encode(), issuer)
+        assert await verifier.verify(old) == "user"
+        published["keys"] = KEYS[1:2]
+        assert await verifier.verify(old) == "user"
+        assert verifier.key_set
+        verifier.key_set._next_fetch = 0
+        for token in (unknown, old):
+            with pytest.raises(tokens.InvalidToken, match="a key that BETTER_AUTH_URL's key set lacks"):
+                await verifier.verify(token)
+
+    asyncio.run(withdraw())
+
+
+@pytest.mark.proves("AUTH-9")
+def test_what_is_remembered_is_bounded() -> None:
+    verifier = Verifier(SECRET.encode())
+
+    async def verify(many: int, **claims: str) -> None:
+        for number in range(many):
+            await verifier.verify(make(GOOD | {"jti": number} | claims))
+
+    asyncio.run(verify(MAX_KNOWN + 10))
+    assert len(verifier._known) == 10
+    asyncio.run(verify(1, extra="x" * 1024))
+    assert len(verifier._known) == 10
+
+
 @pytest.mark.proves("BA-5")
 @pytest.mark.parametrize(
     ("token", "cure"),
@@ -190,7 +239,7 @@ def counting() -> Iterator[Issuer]:
 @pytest.mark.proves("BA-3")
 def test_a_key_set_is_fetched_once_for_all_who_wait(counting: Issuer) -> None:
     async def find_at_once() -> list[jwt.PyJWK | None]:
-        key_set = KeySet(counting.url)
+        key_set = KeySet(counting.url, on_change=lambda: None)
         return await asyncio.gather(*(key_set.find("1", "EdDSA") for _ in range(20)))
 
     assert all(asyncio.run(find_at_once()))
@@ -206,7 +255,7 @@ def test_a_key_set_is_fetched_again_for_an_unknown_key_and_not_too_often(
 
     async def live() -> None:
         nonlocal clock
-        key_set = KeySet(counting.url)
+        key_set = KeySet(counting.url, on_change=lambda: None)
         assert await key_set.find("1", "EdDSA")
         assert await key_set.find("2", "ES384") is None
         counting.keys = KEYS[:2]
@@ -237,7 +286,7 @@ def test_without_a_key_set_there_is_a_503_and_then_recovery(
 
     async def live() -> None:
         nonlocal clock
-        key_set = KeySet(counting.url)
+        key_set = KeySet(counting.url, on_change=lambda: None)
         for _ in range(3):
             with pytest.raises(KeySetUnavailable) as refusal:
                 await key_set.find("1", "EdDSA")
@@ -271,7 +320,7 @@ def test_what_is_no_key_set_is_told(key_set: Callable[[object], str], answer: ob
 @pytest.mark.proves("BA-4")
 def test_two_keys_of_one_algorithm_are_told_apart_by_their_id(key_set: Callable[[object], str]) -> None:
     other = {**KEYS[0], "kid": "other"} if isinstance(KEYS[0], dict) else {}
-    keys = KeySet(key_set({"keys": [*KEYS, other]}))
+    keys = KeySet(key_set({"keys": [*KEYS, other]}), on_change=lambda: None)
     assert asyncio.run(keys.find("other", "EdDSA"))
     assert asyncio.run(keys.find(None, "EdDSA")) is None
     assert asyncio.run(keys.find(None, "ES384"))

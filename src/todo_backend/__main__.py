@@ -9,7 +9,7 @@ def main() -> None:
     if {"dev", "serve"} & set(sys.argv):
         signals.watch()  # before all else is imported, which takes a second
 
-    from todo_backend.cli import run  # noqa: PLC0415
+    from todo_backend.cli import run
 
     run()
 

@@ -2,7 +2,6 @@
 
 What only some commands need is imported by them, so that `token` imports neither FastAPI nor SQLAlchemy.
 """
-# ruff: noqa: PLC0415
 
 import os
 import re

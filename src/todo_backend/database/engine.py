@@ -1,20 +1,18 @@
 """The engine and its pool of connections."""
 
+import os
 import socket
+import traceback
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-
-class BinaryCursor(psycopg.AsyncCursor[Any]):
-    """Asks for results in binary, which a DateStyle of the database's own does not change."""
-
-    def __init__(self, connection: psycopg.AsyncConnection[Any], *, row_factory: Any = None) -> None:
-        super().__init__(connection, row_factory=row_factory or connection.row_factory)
-        self.format = psycopg.pq.Format.BINARY
+# Seconds for each of several hosts, if nobody says otherwise: one that is silent must leave time for the others.
+HOST_LIMIT = 2
 
 
 def create_engine(url: str, *, pool_size: int) -> AsyncEngine:
@@ -26,17 +24,27 @@ def create_engine(url: str, *, pool_size: int) -> AsyncEngine:
         url: a PostgreSQL URL as libpq reads it, such as Neon's connection string.
         pool_size: the most connections there will be.
     """
+    given = conninfo_to_dict(url)
+    told = "connect_timeout" in given or "PGCONNECT_TIMEOUT" in os.environ
+    limit: dict[str, Any] = {"connect_timeout": HOST_LIMIT} if "," in str(given.get("host")) and not told else {}
 
     async def connect() -> psycopg.AsyncConnection[Any]:
-        return await psycopg.AsyncConnection.connect(
-            url,
-            autocommit=True,
-            cursor_factory=BinaryCursor,
-            # Neon's pooler hands each transaction to any of its connections: statements that were prepared on
-            # one are not known on the next (https://neon.com/docs/connect/connection-pooling).
-            prepare_threshold=None,
-            fallback_application_name="todo-backend",
-        )
+        try:
+            return await psycopg.AsyncConnection.connect(
+                url,
+                **limit,
+                autocommit=True,
+                # Neon's pooler hands each transaction to any of its connections: statements that were prepared on
+                # one are not known on the next (https://neon.com/docs/connect/connection-pooling).
+                prepare_threshold=None,
+                fallback_application_name="todo-backend",
+                client_encoding="UTF8",  # as JSON is
+            )
+        except BaseException as error:
+            # One that is given up would stay open, beyond the pool's size, until the garbage collector comes by:
+            # psycopg's frames hold it, and a reference cycle holds them.
+            traceback.clear_frames(error.__traceback__)
+            raise
 
     engine = create_async_engine(
         "postgresql+psycopg://",
@@ -57,16 +65,19 @@ def create_engine(url: str, *, pool_size: int) -> AsyncEngine:
 
 
 def _replace_dead(connection: Any, record: Any, _: Any) -> None:
-    """Notice, without a round trip, that the server closed a connection while it was idle.
+    """Notice, without a round trip, that a connection was closed: by the server, while it was idle, or by `run`.
 
     Nothing is ever due on an idle connection, so anything to read is its end: Neon closes connections when it
     suspends a compute (https://neon.com/docs/introduction/scale-to-zero). SQLAlchemy answers this error with a
     new connection.
     """
+    if connection.driver_connection.closed:
+        raise DisconnectionError
     if not record.info.setdefault("was idle", False):  # it has just been made, and has not been idle yet
         record.info["was idle"] = True
         return
-    probe = socket.socket(fileno=connection.driver_connection.fileno())
+    # Of whatever family: asking the system for it would cost more than the probe.
+    probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, connection.driver_connection.fileno())
     try:
         probe.recv(1, socket.MSG_PEEK)
     except BlockingIOError:

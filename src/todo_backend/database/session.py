@@ -3,16 +3,18 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 
+import psycopg
 from fastapi import Depends, Request
 from psycopg import InterfaceError, OperationalError
-from psycopg.errors import ReadOnlySqlTransaction
-from sqlalchemy import Executable, Row
+from psycopg.errors import DeadlockDetected, ReadOnlySqlTransaction, SerializationFailure
+from psycopg.pq import TransactionStatus
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from todo_backend.database.statement import Statement
 from todo_backend.errors import TodoError
 
 log = logging.getLogger(__name__)
@@ -45,10 +47,8 @@ async def get_db(request: Request) -> AsyncSession:
 SessionDep = Annotated[AsyncSession, Depends(get_db)]
 
 
-async def run(
-    db: AsyncSession, statement: Executable, parameters: Mapping[str, Any] | None = None
-) -> Sequence[Row[Any]]:
-    """Run one statement as a transaction of its own, and return its rows.
+async def run(db: AsyncSession, statement: Statement, values: Mapping[str, Any]) -> bytes:
+    """Run one statement as a transaction of its own, on a connection of the session's pool, and return its value.
 
     Raises:
         DatabaseUnavailable: the database did not answer in time, or at all, and the statement may have taken
@@ -57,15 +57,34 @@ async def run(
     if not db.info["database"].ready:
         raise DatabaseUnavailable
     try:
-        async with time_limit(db.info["deadline"]), db:
-            return (await db.execute(statement, parameters)).all()
-    except (DBAPIError, TimeoutError) as error:
+        async with asyncio.timeout_at(db.info["deadline"]):
+            return await _run(db.info["database"].engine, statement, values)
+    except (DBAPIError, psycopg.Error, TimeoutError) as error:
         # A server that takes no writes is a standby, or is about to be one.
         away = (OperationalError, InterfaceError, ReadOnlySqlTransaction, TimeoutError)
         if not isinstance(getattr(error, "orig", error), away):
             raise
         log.warning("Database unavailable: %s", describe(error))
         raise DatabaseUnavailable from error
+
+
+async def _run(engine: AsyncEngine, statement: Statement, values: Mapping[str, Any]) -> bytes:
+    may_repeat = statement.is_read
+    while True:
+        connection = await engine.raw_connection()
+        driver: psycopg.AsyncConnection[Any] = connection.driver_connection  # type: ignore[assignment]
+        try:
+            return await statement.run_on(driver, values)
+        except (SerializationFailure, DeadlockDetected):
+            continue  # it was rolled back, which is when PostgreSQL says to try again
+        except OperationalError:
+            if not (driver.closed and may_repeat):
+                raise
+            may_repeat = False
+        finally:
+            if driver.pgconn.transaction_status != TransactionStatus.IDLE:
+                await driver.close()  # the pool will notice
+            connection.close()
 
 
 @contextlib.asynccontextmanager

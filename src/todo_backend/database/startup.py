@@ -8,12 +8,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from alembic.util.exc import CommandError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from todo_backend.database.engine import create_engine
-from todo_backend.database.migrations import upgrade
+from todo_backend.database.migrations import UnknownSchema, is_current, upgrade
 from todo_backend.database.session import describe, time_limit
 from todo_backend.settings import CannotStart
 
@@ -91,17 +90,19 @@ async def prepare(database: Database, limit: float) -> bool:
             encoding = driver.info.parameter_status("server_encoding")
             if encoding != "UTF8":
                 raise DatabaseRefused(f"The database cannot be used: its encoding is {encoding}, not UTF8")
-            # The one place that needs a transaction: the migrations come as a whole or not at all.
-            await connection.execution_options(isolation_level="READ COMMITTED")
-            await connection.run_sync(upgrade)
-            await connection.commit()
+            if not await connection.run_sync(is_current):
+                await connection.rollback()  # for SQLAlchemy: the server has had no transaction yet
+                # The one place that needs one: the migrations come as a whole or not at all.
+                await connection.execution_options(isolation_level="READ COMMITTED")
+                await connection.run_sync(upgrade)
+                await connection.commit()
     except (OperationalError, InterfaceError, TimeoutError) as error:
         reason = describe(error)
         if _REFUSED.search(reason):
             raise DatabaseRefused(f"The database cannot be used: {reason}") from error
         database.log_trouble(f"The database is away, trying again: {reason}")
         return False
-    except (DBAPIError, CommandError) as error:
+    except (DBAPIError, UnknownSchema) as error:
         raise DatabaseRefused(f"The database cannot be used: {describe(error)}") from error
     log.info("The database is ready")
     database.ready = True

@@ -1,13 +1,11 @@
 """The six operations of `/api/tasks`."""
 
 import re
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BeforeValidator
 from pydantic_core import PydanticKnownError
-from sqlalchemy import Row
 
 from todo_backend.auth.dependencies import CurrentUser
 from todo_backend.body import StrictJSONRoute
@@ -39,41 +37,44 @@ def _parse_id(text: object) -> int:
 TaskId = Annotated[int, BeforeValidator(_parse_id), Path(description="The task's `id`.")]
 Status = Annotated[store.Status, Query(description="Which tasks.")]
 
-# What a store function gives; response_model makes a TaskRead of it.
-TaskRow = Row[Any]
+
+class TaskJSON(Response):
+    """One task or many, in the JSON that the store gives: PostgreSQL has written it as `response_model` says."""
+
+    media_type = "application/json"
 
 
 @router.get("", response_model=list[TaskRead])
-async def list_tasks(user: CurrentUser, db: SessionDep, status: Status = "all") -> Sequence[TaskRow]:
+async def list_tasks(user: CurrentUser, db: SessionDep, status: Status = "all") -> TaskJSON:
     """The user's tasks, oldest first."""
-    return await store.list_tasks(db, user["id"], status)
+    return TaskJSON(await store.list_tasks(db, user["id"], status))
 
 
 @router.post("", response_model=TaskRead, status_code=201)
-async def create_task(user: CurrentUser, db: SessionDep, task: TaskCreate) -> TaskRow:
+async def create_task(user: CurrentUser, db: SessionDep, task: TaskCreate) -> TaskJSON:
     """A new task of the user's, not completed yet."""
-    return await store.create_task(db, user["id"], task)
+    return TaskJSON(await store.create_task(db, user["id"], task), 201)
 
 
 @router.get("/{task_id}", response_model=TaskRead, responses=of_one_task)
-async def get_task(user: CurrentUser, db: SessionDep, task_id: TaskId) -> TaskRow:
+async def get_task(user: CurrentUser, db: SessionDep, task_id: TaskId) -> TaskJSON:
     """One task of the user's."""
-    return await store.get_task(db, user["id"], task_id)
+    return TaskJSON(await store.get_task(db, user["id"], task_id))
 
 
 @router.put("/{task_id}", response_model=TaskRead, responses=of_one_task)
-async def update_task(user: CurrentUser, db: SessionDep, task_id: TaskId, task: TaskUpdate) -> TaskRow:
+async def update_task(user: CurrentUser, db: SessionDep, task_id: TaskId, task: TaskUpdate) -> TaskJSON:
     """Change the title, the description or both. A field that is left out stays; `description: null` clears it."""
-    return await store.update_task(db, user["id"], task_id, task)
+    return TaskJSON(await store.update_task(db, user["id"], task_id, task))
 
 
 @router.delete("/{task_id}", response_model=TaskRead, responses=of_one_task)
-async def delete_task(user: CurrentUser, db: SessionDep, task_id: TaskId) -> TaskRow:
+async def delete_task(user: CurrentUser, db: SessionDep, task_id: TaskId) -> TaskJSON:
     """Delete a task, and answer it as it was."""
-    return await store.delete_task(db, user["id"], task_id)
+    return TaskJSON(await store.delete_task(db, user["id"], task_id))
 
 
 @router.patch("/{task_id}/complete", response_model=TaskRead, responses=of_one_task)
-async def toggle_task(user: CurrentUser, db: SessionDep, task_id: TaskId) -> TaskRow:
+async def toggle_task(user: CurrentUser, db: SessionDep, task_id: TaskId) -> TaskJSON:
     """Complete a pending task, or reopen a completed one."""
-    return await store.toggle_task(db, user["id"], task_id)
+    return TaskJSON(await store.toggle_task(db, user["id"], task_id))

@@ -4,15 +4,33 @@ Every statement but OWNER, which only tells a 403 from a 404, names the owner, s
 task; and each is its own transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from itertools import chain
 from typing import Any, Literal, NoReturn
 
-from sqlalchemy import Executable, Row, Table, bindparam, case, delete, func, insert, select, text, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    DateTime,
+    Table,
+    bindparam,
+    case,
+    delete,
+    false,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from todo_backend.database.session import run
+from todo_backend.database.statement import Statement
 from todo_backend.errors import TodoError
-from todo_backend.tasks.models import Task, TaskCreate, TaskUpdate
+from todo_backend.tasks.models import Task, TaskCreate, TaskRead, TaskUpdate
 
 Status = Literal["all", "pending", "completed"]
 
@@ -29,21 +47,41 @@ class TaskNotOwned(TodoError):
 
 tasks: Table = Task.metadata.tables["tasks"]
 
+
+def _json(column: Column[Any]) -> ColumnElement[Any]:
+    """A column as Pydantic writes it. Times are in UTC, whatever the time zone of the database."""
+    if not isinstance(column.type, DateTime):
+        return column
+    utc = func.timezone(literal_column("'UTC'"), column)
+    digits = func.to_char(utc, literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""))
+    return func.replace(digits, literal_column("'.000000'"), literal_column("''"))
+
+
+# The task as every answer holds it, which is TaskRead, written by PostgreSQL.
+_task = func.json_build_object(
+    *chain(*((literal_column(f"'{name}'"), _json(tasks.c[name])) for name in TaskRead.model_fields))
+)
 _owned = (tasks.c.id == bindparam("task_id")) & (tasks.c.user_id == bindparam("owner"))
 
 # now() is when the transaction began, which may be before the change that this one waited for was made;
 # and no clock is trusted not to go back.
 _later = func.greatest(func.clock_timestamp(), tasks.c.updated_at + text("interval '1 microsecond'"))
 
-LIST = select(tasks).where(tasks.c.user_id == bindparam("owner")).order_by(tasks.c.id)
-LIST_BY_COMPLETED = LIST.where(tasks.c.completed == bindparam("is_completed"))
-GET = select(tasks).where(_owned)
-CREATE = (
+_list = select(func.json_agg(aggregate_order_by(_task, tasks.c.id))).where(tasks.c.user_id == bindparam("owner"))
+LIST = Statement(_list)
+LIST_BY_COMPLETED = Statement(_list.where(tasks.c.completed == bindparam("is_completed")))
+GET = Statement(select(_task).where(_owned))
+CREATE = Statement(
     insert(tasks)
-    .values(user_id=bindparam("owner"), title=bindparam("new_title"), description=bindparam("new_description"))
-    .returning(*tasks.c)
+    .values(
+        user_id=bindparam("owner"),
+        title=bindparam("new_title"),
+        description=bindparam("new_description"),
+        completed=false(),
+    )
+    .returning(_task)
 )
-UPDATE = (
+UPDATE = Statement(
     update(tasks)
     .where(_owned)
     .values(
@@ -51,27 +89,29 @@ UPDATE = (
         description=case((bindparam("has_description"), bindparam("new_description")), else_=tasks.c.description),
         updated_at=_later,
     )
-    .returning(*tasks.c)
+    .returning(_task)
 )
-TOGGLE = update(tasks).where(_owned).values(completed=~tasks.c.completed, updated_at=_later).returning(*tasks.c)
-DELETE = delete(tasks).where(_owned).returning(*tasks.c)
-OWNER = select(tasks.c.user_id).where(tasks.c.id == bindparam("task_id"))
+TOGGLE = Statement(
+    update(tasks).where(_owned).values(completed=~tasks.c.completed, updated_at=_later).returning(_task)
+)
+DELETE = Statement(delete(tasks).where(_owned).returning(_task))
+OWNER = Statement(select(tasks.c.user_id).where(tasks.c.id == bindparam("task_id")))
 
 
-async def list_tasks(db: AsyncSession, owner: str, status: Status) -> Sequence[Row[Any]]:
+async def list_tasks(db: AsyncSession, owner: str, status: Status) -> bytes:
     """Return the owner's tasks, oldest first."""
     if status == "all":
-        return await run(db, LIST, {"owner": owner})
-    return await run(db, LIST_BY_COMPLETED, {"owner": owner, "is_completed": status == "completed"})
+        return await run(db, LIST, {"owner": owner}) or b"[]"
+    return await run(db, LIST_BY_COMPLETED, {"owner": owner, "is_completed": status == "completed"}) or b"[]"
 
 
-async def create_task(db: AsyncSession, owner: str, task: TaskCreate) -> Row[Any]:
+async def create_task(db: AsyncSession, owner: str, task: TaskCreate) -> bytes:
     """Return the new task."""
     values = {"owner": owner, "new_title": task.title, "new_description": task.description}
-    return (await run(db, CREATE, values))[0]
+    return await run(db, CREATE, values)
 
 
-async def get_task(db: AsyncSession, owner: str, task_id: int) -> Row[Any]:
+async def get_task(db: AsyncSession, owner: str, task_id: int) -> bytes:
     """Return the task.
 
     Raises:
@@ -80,7 +120,7 @@ async def get_task(db: AsyncSession, owner: str, task_id: int) -> Row[Any]:
     return await _run_on_owned(db, GET, owner, task_id)
 
 
-async def update_task(db: AsyncSession, owner: str, task_id: int, task: TaskUpdate) -> Row[Any]:
+async def update_task(db: AsyncSession, owner: str, task_id: int, task: TaskUpdate) -> bytes:
     """Return the task with the given fields changed. Where none is given, nothing is, `updated_at` included."""
     given = task.model_fields_set
     if not given:
@@ -94,24 +134,24 @@ async def update_task(db: AsyncSession, owner: str, task_id: int, task: TaskUpda
     return await _run_on_owned(db, UPDATE, owner, task_id, values)
 
 
-async def toggle_task(db: AsyncSession, owner: str, task_id: int) -> Row[Any]:
+async def toggle_task(db: AsyncSession, owner: str, task_id: int) -> bytes:
     """Return the task, completed if it was pending and the other way round; concurrent toggles all count."""
     return await _run_on_owned(db, TOGGLE, owner, task_id)
 
 
-async def delete_task(db: AsyncSession, owner: str, task_id: int) -> Row[Any]:
+async def delete_task(db: AsyncSession, owner: str, task_id: int) -> bytes:
     """Return the task as it was."""
     return await _run_on_owned(db, DELETE, owner, task_id)
 
 
 async def _run_on_owned(
-    db: AsyncSession, statement: Executable, owner: str, task_id: int, values: dict[str, Any] | None = None
-) -> Row[Any]:
-    rows = await run(db, statement, {"task_id": task_id, "owner": owner, **(values or {})})
-    return rows[0] if rows else await _refuse(db, owner, task_id)
+    db: AsyncSession, statement: Statement, owner: str, task_id: int, values: Mapping[str, Any] | None = None
+) -> bytes:
+    task = await run(db, statement, {"task_id": task_id, "owner": owner, **(values or {})})
+    return task or await _refuse(db, owner, task_id)
 
 
 async def _refuse(db: AsyncSession, owner: str, task_id: int) -> NoReturn:
-    rows = await run(db, OWNER, {"task_id": task_id})
+    found = (await run(db, OWNER, {"task_id": task_id})).decode()
     # The owner's own, if it is there, has come since: it was not found.
-    raise TaskNotOwned if rows and rows[0].user_id != owner else TaskNotFound
+    raise TaskNotOwned if found and found != owner else TaskNotFound

@@ -1,0 +1,1 @@
+"""The stacks that people would choose instead, each written as its own guides teach."""

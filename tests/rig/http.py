@@ -1,0 +1,80 @@
+"""HTTP on one connection, with as little of this process's time as can be: hundreds of them share a core."""
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass
+from typing import Any, Self
+
+import httpx
+
+from tests.service import Service, bearer
+
+PATIENCE = 20  # seconds after which a request counts as one that hangs
+
+
+@dataclass
+class Answer:
+    """An answer, or the end of the connection without one, whose status is 0."""
+
+    began: float
+    ended: float
+    status: int = 0
+    retry_after: str | None = None
+    body: Any = None
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.began
+
+
+class Connection:
+    """A signed-in user's connection, made when it is first needed and again when it was lost."""
+
+    def __init__(self, service: Service, user: str) -> None:
+        self.service = service
+        self._authorization = bearer(user)["Authorization"]
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._writer:
+            self._writer.close()
+        self._writer = None
+
+    async def ask(self, method: str, path: str, body: object = None) -> Answer:
+        """Send a request once, and return what came of it."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self.send(method, path, body)
+                status, fields, content = await self._receive()
+        except TimeoutError:
+            raise AssertionError(f"{method} {path} hangs") from None
+        except (OSError, asyncio.IncompleteReadError):
+            self.close()
+            return Answer(began, time.monotonic())
+        if fields.get("connection") == "close":
+            self.close()
+        return Answer(began, time.monotonic(), status, fields.get("retry-after"), json.loads(content))
+
+    async def send(self, method: str, path: str, body: object = None, *, unsent: int = 0) -> None:
+        """Send a request, or all of it but so many bytes."""
+        if not self._writer:
+            address = httpx.URL(self.service.base_url)
+            self._reader, self._writer = await asyncio.open_connection(address.host, address.port)
+        content = b"" if body is None else json.dumps(body).encode()
+        fields = f"Host: test\r\nAuthorization: {self._authorization}\r\nContent-Length: {len(content)}"
+        head = f"{method} {path} HTTP/1.1\r\n{fields}\r\nContent-Type: application/json\r\n\r\n"
+        self._writer.write((head.encode() + content)[: -unsent or None])
+        await self._writer.drain()
+
+    async def _receive(self) -> tuple[int, dict[str, str], bytes]:
+        head = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:-2])}
+        return int(head[0].split()[1]), fields, await self._reader.readexactly(int(fields["content-length"]))

@@ -1,0 +1,52 @@
+"""A primary that dies for good, and a standby that takes over."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.proxy import Proxy
+from tests.rig.load import assert_only_unavailable, assert_recovers, eventually, load
+from tests.rig.postgres import NEON, Server, standby_of, tls_postgres
+from tests.service import Service, serving
+
+
+@pytest.mark.proves("REL-6")
+@pytest.mark.xdist_group("load")
+def test_a_standby_takes_over_under_load(tmp_path: Path) -> None:
+    """Commits wait for the standby, so whatever was acknowledged is there; the service is not started again."""
+
+    async def play(service: Service, primary: Server, standby: Server) -> None:
+        async with load(service) as books:
+            await eventually(lambda: books.acknowledged >= 100)
+            assert books.statuses.keys() == {200, 201}
+            await primary.stop()
+            await asyncio.sleep(1)
+            await standby.control("promote")
+            await assert_recovers(books, since=time.monotonic())
+        assert_only_unavailable(books.answers)
+        assert books.statuses[503] >= 1
+        await books.verify(service)
+
+    with tls_postgres() as primary, standby_of(primary) as standby:
+        both = f"@localhost:{primary.port},localhost:{standby.port}/"
+        url = primary.url(parameters=f"{NEON}&target_session_attrs=read-write")
+        with serving(tmp_path, url.replace(f"@localhost:{primary.port}/", both)) as service:
+            asyncio.run(play(service, primary, standby))
+            assert "Traceback" not in service.log.read_text()
+            assert service.stop() == 0
+
+
+@pytest.mark.proves("REL-6")
+def test_a_host_that_is_silent_is_passed_over(tmp_path: Path, strict: Server) -> None:
+    """A machine that vanished refuses nothing: it does not answer."""
+    with Proxy(strict.port) as proxy:
+        one = strict.url(strict.new_database(), port=proxy.port)
+        both = one.replace(f":{proxy.port}/", f":{proxy.port},localhost:{strict.port}/")
+        with serving(tmp_path, both) as service, service.client("me") as client:
+            made = proxy.connections
+            proxy.stall()
+            proxy.cut()
+            assert client.get("/api/tasks").json() == []
+            assert proxy.connections > made

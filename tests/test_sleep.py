@@ -1,0 +1,49 @@
+"""Computes that fall asleep: their connections are gone at any moment at which no request is under way."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.rig.http import Connection
+from tests.service import Service, serving
+
+NIGHTS = 1000
+OTHERS = "FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid()"
+
+
+@pytest.mark.proves("REL-3", "DATA-4")
+@pytest.mark.xdist_group("load")
+def test_a_thousand_nights(
+    tmp_path: Path, database: str, url: Callable[[str], str], admin: psycopg.Connection
+) -> None:
+    """Every backend of the service is killed between two requests, and no request notices."""
+    others = OTHERS.format(database)
+    terminate, left = f"SELECT count(pg_terminate_backend(pid)) {others}", f"SELECT count(*) {others}"
+    killed = 0
+
+    async def play(service: Service) -> None:
+        nonlocal killed
+        connections = [Connection(service, f"user-{number}") for number in range(4)]
+        for night in range(NIGHTS):
+            # Most times one connection of the pool is in use, sometimes several.
+            asked = connections if night % 50 == 0 else connections[:1]
+            answers = await asyncio.gather(
+                *(connection.ask("POST", "/api/tasks", {"title": str(night)}) for connection in asked)
+            )
+            assert {answer.status for answer in answers} == {201}, night
+            killed += admin.execute(terminate.encode()).fetchall()[0][0]
+            while admin.execute(left.encode()).fetchall() != [(0,)]:
+                pass
+        for connection in connections:
+            titles = [task["title"] for task in (await connection.ask("GET", "/api/tasks")).body]
+            step = 1 if connection is connections[0] else 50
+            assert titles == [str(night) for night in range(0, NIGHTS, step)]
+            connection.close()
+
+    with serving(tmp_path, url(database)) as service:
+        asyncio.run(play(service))
+        assert killed >= NIGHTS
+        assert "unavailable" not in service.log.read_text()

@@ -1,0 +1,147 @@
+"""Statements on the driver: what PostgreSQL writes, what is repeated, and what is not."""
+
+import asyncio
+import gc
+import itertools
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+from sqlalchemy import Text, bindparam, func, select
+
+from tests.proxy import Proxy
+from tests.service import Service, bearer, serving, wait_until
+from todo_backend.database.engine import create_engine
+from todo_backend.database.statement import Statement
+from todo_backend.tasks.models import TaskRead
+
+INSERT = "INSERT INTO tasks (user_id, title, description, created_at, updated_at) VALUES (%s, %s, %s, %s, %s)"
+TITLES = [
+    "quote \" backslash \\ slash / apostrophe ' per cent %s %%",
+    "".join(map(chr, range(1, 32))) + "\x7f\x80\x9f",
+    "line and paragraph separators \u2028 \u2029, a byte order mark \ufeff, a noncharacter \uffff",
+    "emoji \U0001f600, family \U0001f468\u200d\U0001f469\u200d\U0001f467, beyond \U0010ffff",
+    '{"not": "JSON", "to": [null]}',
+]
+TIMES = [
+    "2026-01-31T09:30:00Z",
+    "2026-01-31T09:30:00.000001Z",
+    "2026-01-31T09:30:00.100000Z",
+    "2026-01-31T23:59:59.999999-11:30",
+    "0001-01-01T00:00:00Z",
+    "9999-12-31T23:59:59.999999Z",
+]
+
+
+@pytest.mark.proves("TASK-7", "DATA-11")
+def test_postgresql_writes_what_pydantic_would(client: httpx.Client, user: str, url: Callable[[str], str]) -> None:
+    with psycopg.connect(url("shared"), row_factory=dict_row, autocommit=True) as connection:
+        for title, moment in itertools.product(TITLES, TIMES):
+            connection.execute(INSERT, [user, title, None, moment, moment])
+            connection.execute(INSERT, [user, "x", title, "now", moment])
+        connection.execute("SET timezone = 'UTC'")
+        rows = connection.execute("SELECT * FROM tasks WHERE user_id = %s ORDER BY id", [user]).fetchall()
+    expected = [TaskRead.model_validate(row).model_dump(mode="json") for row in rows]
+    assert client.get("/api/tasks").json() == expected
+    for task in expected:
+        assert client.get(f"/api/tasks/{task['id']}").json() == task
+
+
+async def value_of(url: str, statement: Statement, values: dict[str, Any]) -> bytes:
+    engine = create_engine(url, pool_size=1)
+    connection = await engine.raw_connection()
+    driver: Any = connection.driver_connection
+    try:
+        return await asyncio.wait_for(statement.run_on(driver, values), 30)
+    finally:
+        connection.close()
+        await engine.dispose()
+
+
+def test_more_than_the_network_takes_at_once(proxy: Proxy) -> None:
+    length = Statement(select(func.length(bindparam("much", type_=Text))))
+    assert asyncio.run(value_of(proxy.url("postgres"), length, {"much": "x" * 20_000_000})) == b"20000000"
+
+
+def test_another_encoding_in_the_url_does_not_matter(proxy: Proxy) -> None:
+    echo = Statement(select(bindparam("text", type_=Text)))
+    url = proxy.url("postgres", "&client_encoding=latin1")
+    assert asyncio.run(value_of(url, echo, {"text": "\U0001f600"})).decode() == "\U0001f600"
+
+
+async def requests(service: Service, *wanted: tuple[str, str], body: Any = None) -> list[httpx.Response]:
+    async with httpx.AsyncClient(base_url=service.base_url, headers=bearer("me"), timeout=30) as client:
+        return await asyncio.gather(*(client.request(method, path, json=body) for method, path in wanted))
+
+
+@pytest.fixture(params=["repeatable read", "serializable"])
+def strict(request: pytest.FixtureRequest, database: str, admin: psycopg.Connection) -> str:
+    """A database that refuses concurrent changes of one row, for which PostgreSQL says to try again."""
+    admin.execute(f"ALTER DATABASE {database} SET default_transaction_isolation = '{request.param}'")
+    return database
+
+
+@pytest.mark.proves("DATA-12")
+def test_what_was_rolled_back_is_tried_again(tmp_path: Path, strict: str, url: Callable[[str], str]) -> None:
+    with serving(tmp_path, url(strict)) as service, service.client("me") as client:
+        path = f"/api/tasks/{client.post('/api/tasks', json={'title': 'x'}).json()['id']}"
+        answers = asyncio.run(requests(service, *[("PATCH", path + "/complete")] * 41))
+        assert {answer.status_code for answer in answers} == {200}
+        assert client.get(path).json()["completed"] is True
+
+
+@pytest.mark.proves("DATA-12")
+@pytest.mark.parametrize(("method", "status"), [("GET", 200), ("POST", 503)])
+def test_a_read_whose_connection_is_lost_is_repeated_and_a_write_is_not(
+    tmp_path: Path,
+    database: str,
+    proxy: Proxy,
+    url: Callable[[str], str],
+    admin: psycopg.Connection,
+    method: str,
+    status: int,
+) -> None:
+    count = f"SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = '{database}'"
+
+    def wait_for(waiting: int, asked: asyncio.Task[Any]) -> None:
+        wait_until(lambda: asked.done() or admin.execute(count).fetchone() == (waiting,))
+
+    async def ask_and_lose(service: Service, other: psycopg.Connection) -> httpx.Response:
+        asked = asyncio.create_task(requests(service, (method, "/api/tasks"), body={"title": "x"}))
+        await asyncio.to_thread(wait_for, 1, asked)
+        await asyncio.to_thread(proxy.cut)
+        await asyncio.to_thread(wait_for, 2, asked)  # PostgreSQL does not notice yet that the first client is gone
+        other.rollback()
+        return (await asked)[0]
+
+    with serving(tmp_path, proxy.url(database)) as service, service.client("me") as client:
+        with psycopg.connect(url(database)) as other:
+            other.execute("LOCK TABLE tasks")
+            assert asyncio.run(ask_and_lose(service, other)).status_code == status
+        assert len(client.get("/api/tasks").json()) <= 1
+
+
+@pytest.mark.proves("DATA-5")
+def test_connections_that_are_given_up_while_they_are_made_are_closed(proxy: Proxy) -> None:
+    async def give_up(times: int) -> None:
+        engine = create_engine(proxy.url("postgres"), pool_size=10)
+        for number in range(times):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(engine.raw_connection(), 0.001 * number)
+        deadline = time.monotonic() + 5
+        while proxy.open_connections:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.02)
+
+    proxy.stall()
+    gc.disable()
+    try:
+        asyncio.run(give_up(40))
+    finally:
+        gc.enable()
+    assert proxy.connections > 0
