@@ -3,6 +3,7 @@
 The table below is the one of docs/security.md, row by row.
 """
 
+import asyncio
 import contextlib
 import gzip
 import http.client
@@ -22,6 +23,7 @@ import psutil
 import pytest
 import uvicorn
 from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.service import ORIGIN, Service, bearer, wait_until
 from tests.test_docs import ROOT
@@ -353,23 +355,57 @@ def test_slow_clients_hold_nothing_up(service: Service, connect: Callable[[], Co
     assert connections["nothing"].is_closed()
 
 
-@pytest.mark.proves("SEC-5")
-def test_an_answer_that_is_not_taken_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "TAKE_LIMIT", 0.5)
-    config = uvicorn.Config(
-        PlainTextResponse("x" * 20_000_000), http=protocol.BoundedProtocol, lifespan="off", log_config=None
-    )
+@contextlib.contextmanager
+def listening(app: ASGIApp) -> Iterator[tuple[uvicorn.Server, Callable[[], socket.socket]]]:
+    """Serve an application in this process, under the protocol alone, and yield the way to connect to it."""
+    config = uvicorn.Config(app, http=protocol.BoundedProtocol, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
-        with socket.create_connection(listener.getsockname()[:2]) as client:
+        yield server, lambda: socket.create_connection(listener.getsockname()[:2], timeout=30)
+        server.should_exit = True
+        thread.join(30)
+
+
+@pytest.mark.proves("SEC-5")
+def test_an_answer_that_is_not_taken_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "TAKE_LIMIT", 0.5)
+    with listening(PlainTextResponse("x" * 20_000_000)) as (server, connect):
+        with connect() as client:
             client.sendall(b"GET / HTTP/1.1\r\n\r\n")
             wait_until(lambda: server.server_state.total_requests == 1)
             wait_until(lambda: not server.server_state.connections)
-        with socket.create_connection(listener.getsockname()[:2]) as client:
+        with connect() as client, client.makefile("rb") as answer:
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            with client.makefile("rb") as answer:
-                assert len(answer.read()) > 20_000_000
-        server.should_exit = True
-        thread.join(30)
+            assert len(answer.read()) > 20_000_000
+
+
+@pytest.mark.proves("SEC-5")
+def test_a_second_head_has_its_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_LIMIT", 0.3)
+    with (
+        listening(PlainTextResponse("first")) as (_, connect),
+        connect() as client,
+        client.makefile("rb") as answer,
+    ):
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        wait_until(lambda: client.recv(65536, socket.MSG_PEEK).endswith(b"first"))
+        client.sendall(b"GET / HTTP/1.1\r\n")
+        assert re.fullmatch(rb"HTTP/1.1 200 .*first" + LATE, answer.read(), re.DOTALL)
+
+
+@pytest.mark.proves("SEC-5")
+def test_an_answer_under_way_is_not_cut_off_by_the_head_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_LIMIT", 0.3)
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(1)
+        await PlainTextResponse("first")(scope, receive, send)
+
+    with listening(slow) as (_, connect), connect() as client, client.makefile("rb") as answer:
+        client.sendall(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n")
+        assert re.fullmatch(rb"HTTP/1.1 200 .*first" + LATE, answer.read(), re.DOTALL)
+
+
+LATE = rb'HTTP/1.1 408 .*{"detail": "The request did not arrive in time"}'

@@ -123,6 +123,7 @@ HEADERS = {
     "header nested deep": make(GOOD, b'{"alg": "HS256", "x": ' + b"[" * 5000),
     "header with a number of 5000 digits": make(GOOD, b'{"alg": "HS256", "x": ' + b"9" * 5000 + b"}"),
     **{f"crit {crit!a}": make(GOOD, hs256(crit=crit)) for crit in CRITS},
+    "crit that PyJWT understands": make(GOOD, hs256(b64=True, crit=["b64"])),
     "crit in a duplicate member": make(GOOD, b'{"alg": "HS256", "crit": [], "crit": ["x"]}'),
     "b64 false": make(GOOD, hs256(b64=False)),
     "b64 false, no payload": f"{encode(hs256(b64=False))}..{SIGNATURE}",

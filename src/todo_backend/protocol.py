@@ -61,9 +61,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._ignore_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(400, NOT_HTTP)
-        self._pending += len(data)
-        if self._pending > MAX_HEAD_BYTES:
-            self._refuse(431, f"The header fields are larger than {MAX_HEAD_BYTES // 1024} KiB")
+        else:
+            self._pending += len(data)
+            if self._pending > MAX_HEAD_BYTES:
+                self._refuse(431, f"The header fields are larger than {MAX_HEAD_BYTES // 1024} KiB")
 
     def _ignore_upgrade(self, rest: bytes) -> None:
         """Read the request again, as one that does not ask for it."""
@@ -121,9 +122,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, detail: str) -> None:
         """Answer what the application does not get to see, or not whole, and close."""
-        if self._refused:
-            return
         self._refused = True
+        self._in_head = False  # nothing is awaited any more
         cycle = self.cycle
         under_way = cycle and not cycle.response_complete
         if self.pipeline or (under_way and (cycle.response_started or not cycle.more_body)):
