@@ -95,6 +95,17 @@ def test_what_was_rolled_back_is_tried_again(tmp_path: Path, strict: str, url: C
         assert client.get(path).json()["completed"] is True
 
 
+@pytest.mark.proves("SEC-7")
+def test_the_log_has_nothing_of_a_row(tmp_path: Path, database: str, url: Callable[[str], str]) -> None:
+    """PostgreSQL's detail of a constraint that somebody has added would be the row."""
+    with serving(tmp_path, url(database)) as service, service.client("me") as client:
+        with psycopg.connect(url(database)) as connection:
+            connection.execute("ALTER TABLE tasks ADD CHECK (title <> 'x')")
+        assert client.post("/api/tasks", json={"title": "x", "description": "private"}).status_code == 500
+        assert "violates check constraint" in service.log.read_text()
+        assert "private" not in service.log.read_text()
+
+
 @pytest.mark.proves("DATA-5")
 def test_connections_that_are_given_up_while_they_are_made_are_closed(proxy: Proxy) -> None:
     async def give_up(times: int) -> None:

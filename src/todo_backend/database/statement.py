@@ -51,7 +51,9 @@ class Statement:
                 await connection.cancel_safe(timeout=CANCEL_LIMIT)
             raise
         if result.status != ExecStatus.TUPLES_OK:
-            raise error_from_result(result)
+            error = error_from_result(result)
+            error.args = (error.diag.message_primary,)  # without the detail, which can be the row, for the log
+            raise error
         return (result.get_value(0, 0) if result.ntuples else None) or b""
 
 
