@@ -27,7 +27,9 @@ SCRIPTS = {
 }
 
 
-def rate(postgres: Postgres, data: DataSet, endpoint: str, *, clients: int, seconds: float) -> float:
+def rate(
+    postgres: Postgres, data: DataSet, endpoint: str, *, clients: int, seconds: float, protocol: str = "prepared"
+) -> float:
     """Return the statements a second."""
     # Users of odd numbers are written and those of even ones read, see workload.py.
     half = "2 * random(0, {last}) + {odd}".format(last=PER_GROUP // 2 - 1, odd=int(endpoint in {"put", "toggle"}))
@@ -38,7 +40,7 @@ def rate(postgres: Postgres, data: DataSet, endpoint: str, *, clients: int, seco
         command = [
             str(postgres.bin / "pgbench"),
             "--no-vacuum",
-            "--protocol=prepared",
+            f"--protocol={protocol}",
             f"--define=stride={data.stride}",
             f"--client={clients}",
             f"--time={max(1, round(seconds))}",

@@ -10,7 +10,6 @@ from typing import Any
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from todo_backend.database.startup import open_database
 from todo_backend.settings import CannotStart, Settings
@@ -123,6 +122,8 @@ def serve(settings: Settings, listener: socket.socket, *, workers: int) -> None:
         hand_over(server.handle_exit)
         server.run(sockets=[listener])
         return
+    from uvicorn.supervisors import Multiprocess
+
     supervisor = Multiprocess(config, sockets=[listener])
     hand_over(lambda number, _: supervisor.signal_queue.append(number))
     supervisor.run()
@@ -132,6 +133,8 @@ def serve(settings: Settings, listener: socket.socket, *, workers: int) -> None:
 
 def serve_reloading(settings: Settings, listener: socket.socket) -> None:
     """Serve until a signal comes, and begin anew whenever the code of this package changes."""
+    from uvicorn.supervisors import ChangeReload  # which brings what watches files along
+
     config = configure(settings, reload=True, reload_dirs=[str(Path(__file__).parent)])
     supervisor = ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener])
     hand_over(supervisor.signal_handler)
