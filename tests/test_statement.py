@@ -68,6 +68,32 @@ def test_more_than_the_network_takes_at_once(proxy: Proxy) -> None:
     assert asyncio.run(value_of(proxy.url("postgres"), length, {"much": "x" * 20_000_000})) == b"20000000"
 
 
+def test_an_answer_that_comes_as_the_statement_is_given_up(
+    url: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event loop may find both in one turn, and tell of the answer last."""
+
+    async def give_up() -> None:
+        engine = create_engine(url("postgres"), pool_size=1)
+        connection = await engine.raw_connection()
+        driver: Any = connection.driver_connection
+        callbacks: list[Callable[[], None]] = []
+        with monkeypatch.context() as patch:
+            loop = asyncio.get_running_loop()
+            patch.setattr(loop, "add_reader", lambda _, callback: callbacks.append(callback))
+            asked = asyncio.create_task(Statement(select(1)).run_on(driver, {}))
+            await asyncio.sleep(0.2)
+            asked.cancel()
+            callbacks[0]()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        await driver.close()
+        connection.close()
+        await engine.dispose()
+
+    asyncio.run(give_up())
+
+
 def test_another_encoding_in_the_url_does_not_matter(proxy: Proxy) -> None:
     echo = Statement(select(bindparam("text", type_=Text)))
     url = proxy.url("postgres", "&client_encoding=latin1")

@@ -18,7 +18,8 @@ from todo_backend.auth.tokens import InvalidToken
 from todo_backend.auth.verifier import Verifier
 from todo_backend.database.engine import create_engine
 from todo_backend.database.migrations import is_current
-from todo_backend.database.session import describe, time_limit
+from todo_backend.database.session import describe
+from todo_backend.database.startup import time_limit
 from todo_backend.settings import InvalidSettings, Settings, TokenSettings
 
 TIME_LIMIT = 8.0  # seconds for the database

@@ -1,9 +1,8 @@
 """A session for a route, and the one way in which a statement is run."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import psycopg
@@ -19,10 +18,10 @@ from todo_backend.errors import TodoError
 
 log = logging.getLogger(__name__)
 
-# Together with the key set's, which comes before, they stay below the 10 seconds within which a 503 is promised;
-# and alone below those that a request has to finish in when the service is stopped.
-TIME_LIMIT = 6.0  # seconds from get_db until a statement is told to stop, the wait for a connection included
-GRACE = 1.5  # seconds it has to do so
+# Seconds from get_db until a statement is told to stop, the wait for a connection included. CANCEL_LIMIT comes after
+# them. Both together are below those that a request has to finish in when the service is stopped, and with the key
+# set's limit, which comes before, below the 10 within which a 503 is promised.
+TIME_LIMIT = 6.0
 
 
 class DatabaseUnavailable(TodoError):
@@ -85,18 +84,6 @@ async def _run(engine: AsyncEngine, statement: Statement, values: Mapping[str, A
             if driver.pgconn.transaction_status != TransactionStatus.IDLE:
                 await driver.close()  # the pool will notice
             connection.close()
-
-
-@contextlib.asynccontextmanager
-async def time_limit(deadline: float) -> AsyncIterator[None]:
-    """Raise TimeoutError when the event loop's clock reaches the deadline, or little later.
-
-    Cancelled once, psycopg asks the server to stop and awaits its answer; cancelled again, because that does not
-    come either, it drops the connection. So a slow server is not left with the work, and a silent network does not
-    hold the request.
-    """
-    async with asyncio.timeout_at(deadline + GRACE), asyncio.timeout_at(deadline):
-        yield
 
 
 def describe(error: Exception) -> str:

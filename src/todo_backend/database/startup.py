@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from todo_backend.database.engine import create_engine
 from todo_backend.database.migrations import UnknownSchema, is_current, upgrade
-from todo_backend.database.session import describe, time_limit
+from todo_backend.database.session import describe
 from todo_backend.settings import CannotStart
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,7 @@ CONNECT_LIMIT = 2.5  # seconds an attempt to connect may take
 FIRST_LIMIT = 2.5  # seconds the service waits at its start, other workers' migrations included
 MIGRATE_LIMIT = 600.0  # seconds a migration may take in the background
 PAUSE = 0.5  # seconds between attempts
+GRACE = 1.5  # seconds that psycopg has to stop at one of these limits
 
 # Refusals that waiting cannot mend. libpq tells them by their text alone. A server that speaks another language
 # is waited for, and what it says is in the log.
@@ -119,3 +120,15 @@ async def _prepare_until_ready(database: Database) -> None:
             database.log_trouble(str(error))
         except Exception:  # whatever it is, the service must not stay unready for ever because of it
             log.exception("Preparing the database failed, trying again")
+
+
+@contextlib.asynccontextmanager
+async def time_limit(deadline: float) -> AsyncIterator[None]:
+    """Raise TimeoutError when the event loop's clock reaches the deadline, or little later.
+
+    Cancelled once, psycopg asks the server to stop and awaits its answer; cancelled again, because that does not
+    come either, it drops the connection. So a slow server is not left with the work, and a silent network does not
+    hold the request.
+    """
+    async with asyncio.timeout_at(deadline + GRACE), asyncio.timeout_at(deadline):
+        yield
