@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from bench import pgbench, processes, stacks
+from bench import generator, pgbench, processes, stacks
 from bench.measure import WARM_UP, Run, run
 from bench.postgres import Postgres
 from bench.stacks import Service, Stack
@@ -53,7 +53,10 @@ def compare(
         limit: whether pgbench runs too.
     """
     found = Comparison()
-    with all_running(postgres, compared) as services:
+    with (
+        all_running(postgres, compared) as services,
+        processes.apart([service.pid for service in services], postgres.pid),
+    ):
         for number in range(rounds + 1):
             postgres.tidy(SMALL)
             for endpoint in endpoints:
@@ -71,4 +74,5 @@ def compare(
                 for service in services:
                     resident, _ = processes.memory(service.pid)
                     found.memory[service.stack.name] = max(found.memory[service.stack.name], resident)
+    generator.end_all()  # those that come after may have all cores
     return found

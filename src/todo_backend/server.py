@@ -1,6 +1,7 @@
 """The application under uvicorn: what `serve` and `dev` run."""
 
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -65,6 +66,8 @@ class WithoutQuery(logging.Filter):
 
 def configure(settings: Settings, **options: Any) -> uvicorn.Config:
     """Return uvicorn's configuration, and set the log up. The options are uvicorn's."""
+    gc.freeze()
+    gc.enable()
     level = settings.log_level.upper()
     return uvicorn.Config(
         "todo_backend.main:app",

@@ -18,8 +18,8 @@ from todo_backend.errors import TodoError
 
 log = logging.getLogger(__name__)
 
-# Seconds from get_db until a statement is told to stop, the wait for a connection included. CANCEL_LIMIT comes after
-# them. Both together are below those that a request has to finish in when the service is stopped, and with the key
+# Seconds from get_db until a statement is told to stop, the wait for a connection included; CANCEL_LIMIT comes on
+# top. Both together are below those that a request has to finish in when the service is stopped, and with the key
 # set's limit, which comes before, below the 10 within which a 503 is promised.
 TIME_LIMIT = 6.0
 
