@@ -35,10 +35,10 @@ def create_app(settings: Settings) -> ProtectedAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         stop_with_parent()
+        # What the start has made stays. Looking through it for garbage would hold all requests up.
+        gc.freeze()
         url = settings.database_url.get_secret_value()
         async with open_database(url, pool_size=settings.database_pool_size) as database:
-            # What the start has made stays. Looking through it for garbage would hold all requests up.
-            gc.freeze()
             yield {"database": database}
 
     # For those who run it by uvicorn itself; `serve` and `dev` set up the whole log.
