@@ -10,23 +10,11 @@ from pathlib import Path
 from typing import Self
 
 
-class Proxy:
-    """Listens on a port of its own, in a thread, and passes bytes on to PostgreSQL's Unix socket or TCP port.
+class Listener:
+    """Listens on a port of its own, in a thread."""
 
-    Attributes:
-        delay: how many seconds each round trip takes longer than it would.
-        trips: how many times the client spoke and then waited for the server, all connections together.
-        connections: how many connections were ever made.
-    """
-
-    def __init__(self, server: Path | int) -> None:
-        self.server = server
+    def __init__(self) -> None:
         self.port = 0
-        self.delay = 0.0
-        self.trips = 0
-        self.connections = 0
-        self._mode = "flow"
-        self._writers: set[asyncio.StreamWriter] = set()
         self._listening = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._listen()))
 
@@ -38,6 +26,40 @@ class Proxy:
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join()
+
+    async def _listen(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._end = asyncio.Event()
+        async with await asyncio.start_server(self._serve, "127.0.0.1", 0) as listener:
+            self.port = listener.sockets[0].getsockname()[1]
+            self._listening.set()
+            await self._end.wait()
+            await self._close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise NotImplementedError
+
+    async def _close(self) -> None:
+        """End what is open."""
+
+
+class Proxy(Listener):
+    """Passes bytes on to PostgreSQL's Unix socket or TCP port.
+
+    Attributes:
+        delay: how many seconds each round trip takes longer than it would.
+        trips: how many times the client spoke and then waited for the server, all connections together.
+        connections: how many connections were ever made.
+    """
+
+    def __init__(self, server: Path | int) -> None:
+        super().__init__()
+        self.server = server
+        self.delay = 0.0
+        self.trips = 0
+        self.connections = 0
+        self._mode = "flow"
+        self._writers: set[asyncio.StreamWriter] = set()
 
     def url(self, database: str, parameters: str = "") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}?sslmode=disable{parameters}"
@@ -77,14 +99,8 @@ class Proxy:
             writer.close()
         await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
 
-    async def _listen(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._end = asyncio.Event()
-        async with await asyncio.start_server(self._serve, "127.0.0.1", 0) as listener:
-            self.port = listener.sockets[0].getsockname()[1]
-            self._listening.set()
-            await self._end.wait()
-            await self._cut(reset=False, mode="refuse")
+    async def _close(self) -> None:
+        await self._cut(reset=False, mode="refuse")
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if isinstance(self.server, int):

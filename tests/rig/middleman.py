@@ -4,47 +4,27 @@ import asyncio
 import contextlib
 import ssl
 import struct
-import threading
 from pathlib import Path
-from typing import Self
 
+from tests.proxy import Listener
 from tests.rig.postgres import Server
 
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
 
-class Middleman:
-    """Listens on a port of its own, in a thread, with a certificate that may be the server's or another.
+class Middleman(Listener):
+    """Listens with a certificate that may be the server's or another.
 
     Attributes:
         heard: what the clients said, decrypted.
     """
 
     def __init__(self, server: Server, certificate: Path) -> None:
+        super().__init__()
         self.heard = b""
-        self.port = 0
         self._server = server
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._context.load_cert_chain(certificate, certificate.with_suffix(".key"))
-        self._listening = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._listen()))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._listening.wait()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join()
-
-    async def _listen(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._end = asyncio.Event()
-        async with await asyncio.start_server(self._serve, "127.0.0.1", 0) as listener:
-            self.port = listener.sockets[0].getsockname()[1]
-            self._listening.set()
-            await self._end.wait()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         anyone = ssl.create_default_context(cafile=self._server.certificate)
