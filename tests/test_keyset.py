@@ -47,6 +47,40 @@ def trusting(tmp_path_factory: pytest.TempPathFactory, url: Callable[[str], str]
         yield service
 
 
+class Issuer(http.server.ThreadingHTTPServer):
+    """Serves a key set, as long as it has one, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.keys: list[object] | None = KEYS[:1]
+        self.delay = 0.0
+        self.fetches = 0
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    server: Issuer
+
+    def do_GET(self) -> None:
+        self.server.fetches += 1
+        time.sleep(self.server.delay)
+        self.send_response(200 if self.server.keys and self.path == PATH else 500)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            self.wfile.write(json.dumps({"keys": self.server.keys}).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def counting() -> Iterator[Issuer]:
+    with Issuer() as server:
+        threading.Thread(target=server.serve_forever, args=[0.05]).start()
+        yield server
+        server.shutdown()
+
+
 def status(service: Service, token: str) -> tuple[int, str]:
     with service.client() as client:
         answer = client.get("/api/tasks", headers={"Authorization": f"Bearer {token}"})
@@ -116,16 +150,49 @@ def test_what_is_no_key_set_is_none(
 
 
 @pytest.mark.proves("AUTH-9")
-def test_an_accepted_token_is_remembered_until_it_expires(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, whole = time.time(), make(GOOD | {"exp": int(time.time()) + 60})
+@pytest.mark.parametrize(("lifetime", "remembered"), [(600, 60), (20, 50)])
+def test_an_accepted_token_is_remembered(monkeypatch: pytest.MonkeyPatch, lifetime: int, remembered: int) -> None:
+    """For a minute, or until it has expired, the leeway included."""
+    clock = float(int(time.time()))
+    monkeypatch.setattr(time, "time", lambda: clock)
+    whole = make(GOOD | {"exp": clock + lifetime})
     verify = Verifier(SECRET.encode()).verify
     assert asyncio.run(verify(whole)) == "user"
     monkeypatch.setattr(tokens, "_jws", None)  # nothing can be verified any more
+    clock += remembered - 0.1
     assert asyncio.run(verify(whole)) == "user"
-    monkeypatch.undo()
-    monkeypatch.setattr(time, "time", lambda: now + 91)
-    with pytest.raises(tokens.InvalidToken, match="has expired"):
+    clock += 0.1
+    with pytest.raises(AttributeError, match="decode"):
         asyncio.run(verify(whole))
+
+
+@pytest.mark.proves("AUTH-9", "BA-3")
+def test_a_key_that_was_withdrawn_does_not_stay_good(counting: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key set is fetched again when it is 5 minutes old, though every key that is asked for is in it."""
+    clock = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+
+    async def live() -> None:
+        nonlocal clock
+        key_set = KeySet(counting.url, on_change=lambda: None)
+        assert await key_set.find("1", "EdDSA")
+        clock += 299.9
+        assert await key_set.find("1", "EdDSA")
+        assert counting.fetches == 1
+
+        counting.keys = None
+        clock += 0.1
+        assert await key_set.find("1", "EdDSA")  # fetched in vain, and what was there is kept
+        assert await key_set.find("1", "EdDSA")  # and not fetched again at once
+        assert counting.fetches == 2
+
+        counting.keys = KEYS[1:2]
+        clock += 10
+        assert await key_set.find("1", "EdDSA") is None
+        assert await key_set.find("2", "ES384")
+        assert counting.fetches == 3
+
+    asyncio.run(live())
 
 
 @pytest.mark.proves("AUTH-9")
@@ -200,40 +267,6 @@ def test_an_asymmetric_token_without_a_key_set_has_a_cure_too() -> None:
 def test_a_key_that_the_set_lacks_is_told(trusting: Service) -> None:
     detail = "The token is signed with a key that BETTER_AUTH_URL's key set lacks"
     assert status(trusting, jwt.encode(GOOD, EDDSA, "EdDSA", {"kid": "unknown"})) == (401, detail)
-
-
-class Issuer(http.server.ThreadingHTTPServer):
-    """Serves a key set, as long as it has one, and counts how often it is asked."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.keys: list[object] | None = KEYS[:1]
-        self.delay = 0.0
-        self.fetches = 0
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-
-class Answer(http.server.BaseHTTPRequestHandler):
-    server: Issuer
-
-    def do_GET(self) -> None:
-        self.server.fetches += 1
-        time.sleep(self.server.delay)
-        self.send_response(200 if self.server.keys and self.path == PATH else 500)
-        self.end_headers()
-        with contextlib.suppress(OSError):
-            self.wfile.write(json.dumps({"keys": self.server.keys}).encode())
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def counting() -> Iterator[Issuer]:
-    with Issuer() as server:
-        threading.Thread(target=server.serve_forever, args=[0.05]).start()
-        yield server
-        server.shutdown()
 
 
 @pytest.mark.proves("BA-3")

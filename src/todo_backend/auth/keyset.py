@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 PATH = "/api/auth/jwks"
 TIME_LIMIT = 2.0  # seconds for a fetch
 COOLDOWN = 10.0  # seconds from one fetch to the next, so that made-up key ids do not become requests to Better Auth
+MAX_AGE = 300.0  # seconds until a key set is fetched again, so that a key that was withdrawn does not stay good
 
 
 class KeySetUnavailable(TodoError):
@@ -28,7 +29,7 @@ class NoKeySet(Exception):
 
 
 class KeySet:
-    """Fetched when it is first needed and when a key is not in it; kept when a fetch fails.
+    """Fetched when it is needed first, when a key is not in it, and when it is old; kept when a fetch fails.
 
     Args:
         base_url: Better Auth's, without a trailing slash.
@@ -39,7 +40,8 @@ class KeySet:
         self.url = base_url + PATH
         self._on_change = on_change
         self._keys: list[jwt.PyJWK] | None = None
-        self._next_fetch = 0.0  # of time.monotonic()
+        self._next_fetch = 0.0  # of time.monotonic(), as is the next
+        self._old_at = 0.0
         self._fetching = asyncio.Lock()
 
     async def find(self, key_id: object, algorithm: str) -> jwt.PyJWK | None:
@@ -49,7 +51,7 @@ class KeySet:
             KeySetUnavailable: no fetch has ever succeeded.
         """
         key = self._find(key_id, algorithm)
-        if key is None:
+        if key is None or time.monotonic() >= self._old_at:
             await self._refresh()
             key = self._find(key_id, algorithm)
         if self._keys is None:
@@ -70,6 +72,7 @@ class KeySet:
                 return
             try:
                 self._keys = await fetch(self.url)
+                self._old_at = time.monotonic() + MAX_AGE
                 self._on_change()
             except NoKeySet as error:
                 log.warning("The key set %s cannot be had: %s", self.url, error)

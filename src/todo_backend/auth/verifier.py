@@ -6,8 +6,9 @@ from typing import Any
 from todo_backend.auth.keyset import KeySet
 from todo_backend.auth.tokens import ASYMMETRIC, HMAC, LEEWAY, InvalidToken, read_claims, read_header
 
-# A token is verified once, and looked up then: clients send the same one for minutes. All that were kept are
-# forgotten when there are so many, of this length at most: 4 MiB.
+# A token is verified once in so many seconds, and looked up in between: clients send the same one for minutes.
+MEMORY = 60.0
+# All that are remembered are forgotten when there are so many, of this length at most: 4 MiB.
 MAX_KNOWN = 4096
 MAX_KNOWN_LENGTH = 1024
 
@@ -26,7 +27,7 @@ class Verifier:
     def __init__(self, secret: bytes, better_auth_url: str | None = None) -> None:
         self.secret = secret
         self.better_auth_url = better_auth_url
-        self._known: dict[str, tuple[str, float]] = {}  # user id, and exp
+        self._known: dict[str, tuple[str, float]] = {}  # user id, and until when
         self.key_set = KeySet(better_auth_url, on_change=self._known.clear) if better_auth_url else None
 
     async def verify(self, token: str) -> str:
@@ -37,7 +38,7 @@ class Verifier:
             KeySetUnavailable: it might be, and the key set is not to be had.
         """
         known = self._known.get(token)
-        if known and time.time() < known[1] + LEEWAY:
+        if known and time.time() < known[1]:
             return known[0]
         header = read_header(token)
         algorithm = header.get("alg")
@@ -56,7 +57,7 @@ class Verifier:
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
         if len(token) <= MAX_KNOWN_LENGTH:
-            self._known[token] = claims["sub"], claims["exp"]
+            self._known[token] = claims["sub"], min(claims["exp"] + LEEWAY, time.time() + MEMORY)
 
     async def _read_asymmetric(self, token: str, key_id: object, algorithm: str) -> dict[str, Any]:
         if self.key_set is None:
