@@ -17,6 +17,7 @@ from fastapi import Request
 
 from tests.service import JSON, SECRET, Service, bearer
 from todo_backend.auth.dependencies import get_current_user
+from todo_backend.auth.middleware import is_protected
 from todo_backend.auth.tokens import InvalidToken, read_claims
 
 NOW = int(time.time())
@@ -49,6 +50,24 @@ def test_everything_under_api_needs_a_token(anonymous: httpx.Client, method: str
 @pytest.mark.parametrize("path", ["/health", "/docs", "/openapi.json"])
 def test_the_public_paths_need_none(anonymous: httpx.Client, path: str) -> None:
     assert anonymous.get(path).status_code == 200
+
+
+@pytest.mark.proves("AUTH-1")
+@pytest.mark.parametrize(
+    ("scope", "protected"),
+    [
+        ({"type": "http", "path": "/api"}, True),
+        ({"type": "http", "path": "/backend/api/tasks", "root_path": "/backend"}, True),
+        ({"type": "http", "path": "/backend/health", "root_path": "/backend"}, False),
+        ({"type": "http", "path": "/api/health", "root_path": "/api"}, False),
+        ({"type": "http", "path": "/api/api/tasks", "root_path": "/api"}, True),
+        ({"type": "http", "path": "/api/tasks", "root_path": "/a"}, True),
+        ({"type": "lifespan"}, False),
+    ],
+)
+def test_the_gate_sees_the_path_that_the_router_sees(scope: dict[str, Any], protected: bool) -> None:
+    """Where the service is mounted in another, or uvicorn has a --root-path."""
+    assert is_protected(scope) is protected
 
 
 @pytest.mark.parametrize("path", ["/", "/apis", "/API/tasks", "//api/tasks"])

@@ -13,7 +13,10 @@ def is_protected(scope: Scope) -> bool:
     """Tell whether a request needs a token: all under the prefix do, unknown paths and methods included."""
     if scope["type"] != "http":
         return False
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    if path.startswith(root + "/"):  # as Starlette's router sees it
+        path = path.removeprefix(root)
     return path == PREFIX or path.startswith(PREFIX + "/")
 
 
