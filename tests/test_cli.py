@@ -23,6 +23,8 @@ import todo_backend
 from tests.frontend import free_port, require
 from tests.proxy import Proxy
 from tests.service import (
+    JSON,
+    ORIGIN,
     SECRET,
     WAITING,
     Service,
@@ -225,13 +227,22 @@ def test_serve_finishes_what_is_under_way(
 
 @pytest.mark.proves("CLI-5")
 def test_serve_does_not_wait_for_ever(tmp_path: Path, url: Callable[[str], str]) -> None:
-    """A client that never sends the rest of its body is cut off."""
+    """A client that does not send the rest of its body in time is told, and its browser may read it."""
     part = b"Content-Length: 9\r\n\r\n{"
-    with serving(tmp_path, url("shared")) as service, service.send("POST", "/api/tasks", bearer("me"), part):
+    headers = bearer("me") | JSON | {"Origin": ORIGIN}
+    with (
+        serving(tmp_path, url("shared")) as service,
+        service.send("POST", "/api/tasks", headers, part) as connection,
+    ):
         time.sleep(0.2)
         began = time.monotonic()
         assert service.stop() == 0
         assert time.monotonic() - began < 10
+        head, _, body = connection.recv(65536).decode().partition("\r\n\r\n")
+        assert head.startswith("HTTP/1.1 503 ")
+        assert {"retry-after: 1", f"access-control-allow-origin: {ORIGIN}"} < set(head.splitlines())
+        assert body == '{"detail":"The service is stopping"}'
+        assert "Traceback" not in service.log.read_text()
 
 
 @pytest.mark.proves("CLI-5")

@@ -6,10 +6,12 @@ TodoError
     ├── TaskNotFound         404  tasks/store.py
     ├── BodyTooSlow          408  body.py
     ├── BodyTooLarge         413  body.py
+    ├── ServiceStopping      503
     ├── DatabaseUnavailable  503  database/session.py
     └── KeySetUnavailable    503  auth/keyset.py
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping
 
@@ -45,6 +47,14 @@ class TodoError(Exception):
         return JSONResponse({"detail": self.detail}, self.status, self.headers)
 
 
+class ServiceStopping(TodoError):
+    status = 503
+    detail = "The service is stopping"
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "1"})
+
+
 class ErrorMiddleware:
     """Answer what a route, or a middleware inside this one, raises.
 
@@ -69,9 +79,11 @@ class ErrorMiddleware:
 
         try:
             await self.app(scope, receive, watched_send)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             if started:
                 raise  # half an answer is out: only cutting the connection tells the client
+            if isinstance(error, asyncio.CancelledError):  # by the server, which has to end
+                error = ServiceStopping()
             if not isinstance(error, TodoError):
                 log.exception("%s %s failed", scope["method"], scope["path"])
                 error = TodoError()

@@ -38,7 +38,7 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     422: {"model": InvalidRequest, "description": "A request that is not valid"},
     503: {
         "model": Refusal,
-        "description": "The database, or Better Auth's key set, is unavailable",
+        "description": "The database, or Better Auth's key set, is unavailable; or the service is stopping",
         "headers": {"Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer", "minimum": 0}}},
     },
 }
