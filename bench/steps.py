@@ -6,6 +6,7 @@ machine does is left out.
 
 import asyncio
 import gc
+import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -45,18 +46,18 @@ async def compare(name: str, usual: Way, ours: Way) -> None:
     print(f"| {name:<72} | {least[0]:6.0f} us | {least[1]:6.0f} us | {least[0] / least[1]:6.1f} |", flush=True)
 
 
-def request_to(app: FastAPI) -> Way:
+def request_to(app: FastAPI, path: str = "/", token: str = "x.y.z", database: Database | None = None) -> Way:
     """Return a GET request to an application, with no server in between."""
     scope = {
         "type": "http",
         "http_version": "1.1",
         "method": "GET",
         "scheme": "http",
-        "path": "/",
-        "raw_path": b"/",
+        "path": path,
+        "raw_path": path.encode(),
         "query_string": b"",
         "root_path": "",
-        "headers": [(b"authorization", b"Bearer x.y.z")],
+        "headers": [(b"authorization", f"Bearer {token}".encode())],
         "server": ("127.0.0.1", 80),
         "client": ("127.0.0.1", 1),
     }
@@ -67,7 +68,7 @@ def request_to(app: FastAPI) -> Way:
     async def send(_: Any) -> None:
         pass
 
-    return lambda: app({**scope, "state": {}}, receive, send)
+    return lambda: app({**scope, "state": {"database": database}}, receive, send)
 
 
 def application(dependency: Any = None, telemetry: Any = None) -> FastAPI:
@@ -108,6 +109,8 @@ async def token_steps() -> None:
 
 
 async def database_steps(database: Database) -> None:
+    from todo_backend.main import app  # which is made, and reads its settings, when it is imported
+
     one = select(Task).where(
         Task.id == bindparam("id"),  # type: ignore[arg-type]
         Task.user_id == bindparam("owner"),  # type: ignore[arg-type]
@@ -127,6 +130,8 @@ async def database_steps(database: Database) -> None:
 
     db = AsyncSession(database.engine, info=info)
     values = {"task_id": TASK_ID, "owner": OWNER}
+    whole = request_to(app, f"/api/tasks/{TASK_ID}", sign(OWNER, secret=SECRET.encode(), lifetime=3600), database)
+    await compare("this service without uvicorn, or its statement alone", whole, lambda: run(db, store.GET, values))
     await compare("a task through the session, or on its driver", by_session, lambda: run(db, store.GET, values))
     await compare(
         "20 tasks as models and Pydantic's JSON, or as PostgreSQL's",
@@ -158,5 +163,6 @@ async def main(server: postgres.Postgres) -> None:
 
 if __name__ == "__main__":
     with postgres.running() as running:
+        os.environ.update(DATABASE_URL=running.url(SMALL.name), BETTER_AUTH_SECRET=SECRET)
         uvloop.run(main(running))
         prepared(running)

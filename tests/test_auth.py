@@ -259,7 +259,8 @@ def test_crit_of_any_form_is_refused(anonymous: httpx.Client, header: dict[str, 
 def test_without_bearer_credentials_the_challenge_is_bare(anonymous: httpx.Client, header: str | None) -> None:
     answer = anonymous.get("/api/tasks", headers={} if header is None else {"Authorization": header})
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
-    assert list(answer.json()) == ["detail"]
+    fault = "is missing" if header is None else "does not have the form Bearer <token>"
+    assert answer.json() == {"detail": f"The Authorization header {fault}"}
 
 
 @pytest.mark.proves("AUTH-7")
