@@ -263,12 +263,30 @@ def test_without_bearer_credentials_the_challenge_is_bare(anonymous: httpx.Clien
     assert answer.json() == {"detail": f"The Authorization header {fault}"}
 
 
+CURE = "send the token of authClient.token()"
+
+
 @pytest.mark.proves("AUTH-7")
 @pytest.mark.parametrize(
     ("token", "reason"),
     [
+        ("x", f"The token is not a JWT; Better Auth's session token is none: {CURE}"),
+        (
+            make({"exp": NOW, "session": {}}),
+            f"The token has no sub claim, it is Better Auth's session cookie: {CURE}",
+        ),
         ("a.b.c", "The token is not a well-formed JWT"),
+        (make(b"{"), "The token is not a well-formed JWT"),
+        (make([]), "The token's payload is not a JSON object"),
+        (make(GOOD | {"x": "x" * 8192}), "The token is longer than 8 KiB"),
+        (make(GOOD, {"alg": "HS256", "crit": ["b64"], "b64": True}), "The token has a crit header, which is not supported"),
+        (make({"sub": "user"}), "The token has no exp claim"),
+        (make(GOOD | {"exp": "1"}), "The token's exp claim is not a time"),
         (make(GOOD | {"exp": 1}), "The token has expired"),
+        (make(GOOD | {"nbf": NOW * 2}), "The token is not valid yet"),
+        (make(GOOD | {"iat": NOW * 2}), "The token was issued in the future"),
+        (make({"exp": NOW}), "The token has no sub claim"),
+        (make(GOOD | {"sub": 1}), "The token's sub claim is not a user id"),
         (make(GOOD, secret="x" * 32), "The token's signature does not match BETTER_AUTH_SECRET"),
         (ED25519, "The token is signed with EdDSA, which needs BETTER_AUTH_URL"),
         (UNSIGNED, "The token's algorithm is none of those that are accepted"),

@@ -263,10 +263,19 @@ def test_an_asymmetric_token_without_a_key_set_has_a_cure_too() -> None:
     assert refusal.value.cure == "algorithm"
 
 
-@pytest.mark.proves("BA-4")
-def test_a_key_that_the_set_lacks_is_told(trusting: Service) -> None:
-    detail = "The token is signed with a key that BETTER_AUTH_URL's key set lacks"
-    assert status(trusting, jwt.encode(GOOD, EDDSA, "EdDSA", {"kid": "unknown"})) == (401, detail)
+@pytest.mark.proves("BA-4", "BA-5")
+def test_the_reasons_are_the_ones_that_are_explained(service: Service, trusting: Service) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "better-auth.md").read_text()
+    rows = page.split("| `detail` | what happened |", 1)[1].splitlines()[2:]
+    refused = [
+        (service, jwt.encode(GOOD, EDDSA, "EdDSA")),
+        (service, "a-session-token"),
+        (service, make({"exp": GOOD["exp"], "session": {}})),
+        (service, make(GOOD, secret=SECRET + "x")),
+        (trusting, jwt.encode(GOOD, EDDSA, "EdDSA", {"kid": "unknown"})),
+        (trusting, jwt.encode(GOOD, EDDSA, "EdDSA", {"kid": "1"})),
+    ]
+    assert [status(*one) for one in refused] == [(401, row.split(" | ")[0].strip("| ")) for row in rows]
 
 
 @pytest.mark.proves("BA-3")

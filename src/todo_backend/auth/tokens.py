@@ -20,7 +20,7 @@ _MAX_NUMERIC_DATE = 2**53
 
 _UNFIT_FOR_USER_ID = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, lone surrogates
 
-_jws = jwt.PyJWS(algorithms=[HMAC, *ASYMMETRIC])
+_jws = jwt.PyJWS()
 
 SEND_THE_JWT = "send the token of authClient.token()"
 
