@@ -125,7 +125,7 @@ def broken(tmp_path: Path, database: str, url: Callable[[str], str]) -> Iterator
 
 @pytest.fixture(scope="module")
 def key_set() -> Iterator[Callable[[object], str]]:
-    """Serves an answer as if it were a key set, and returns the base URL to give as Better Auth's."""
+    """Serves an answer, bytes or JSON, as a key set would be, and returns the base URL to give as Better Auth's."""
     answers: list[object] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -133,7 +133,8 @@ def key_set() -> Iterator[Callable[[object], str]]:
             number = int(self.path.removesuffix("/api/auth/jwks").strip("/"))
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(json.dumps(answers[number]).encode())
+            answer = answers[number]
+            self.wfile.write(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
 
         def log_message(self, *_: object) -> None:
             pass

@@ -279,7 +279,10 @@ CURE = "send the token of authClient.token()"
         (make(b"{"), "The token is not a well-formed JWT"),
         (make([]), "The token's payload is not a JSON object"),
         (make(GOOD | {"x": "x" * 8192}), "The token is longer than 8 KiB"),
-        (make(GOOD, {"alg": "HS256", "crit": ["b64"], "b64": True}), "The token has a crit header, which is not supported"),
+        (
+            make(GOOD, {"alg": "HS256", "crit": ["b64"], "b64": True}),
+            "The token has a crit header, which is not supported",
+        ),
         (make({"sub": "user"}), "The token has no exp claim"),
         (make(GOOD | {"exp": "1"}), "The token's exp claim is not a time"),
         (make(GOOD | {"exp": 1}), "The token has expired"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.proxy import Proxy
+from tests.rig import pgbouncer
 from tests.rig.postgres import Server
 from tests.service import PROGRAM, SECRET, Service, environment, invoke, serving
 from tests.test_auth import GOOD, make
@@ -40,6 +41,21 @@ def test_a_missing_schema_is_not_well(tmp_path: Path, database: str, url: Callab
     ended = invoke(tmp_path, "check", DATABASE_URL=url(database), **SETTINGS)
     assert (ended.returncode, rows(ended)["Schema"]) == (1, "FAIL not up to date")
     assert "Start the service, which makes and moves it." in ended.stdout
+
+
+@pytest.mark.proves("BA-6")
+def test_a_database_elsewhere_without_tls_is_not_well(tmp_path: Path, service: Service, proxy: Proxy) -> None:
+    elsewhere = proxy.url("shared", "&hostaddr=127.0.0.1").replace("@127.0.0.1", "@localhost.example")
+    ended = invoke(tmp_path, "check", DATABASE_URL=elsewhere, **SETTINGS)
+    assert (ended.returncode, rows(ended)["Transport"]) == (1, "FAIL no TLS")
+    assert "Add sslmode=require&channel_binding=require to DATABASE_URL." in ended.stdout
+
+
+@pytest.mark.proves("BA-6")
+def test_a_pooler_is_told(tmp_path: Path, strict: Server) -> None:
+    with pgbouncer.running(strict) as port:
+        url = strict.url("postgres", "?sslmode=require", port=port)
+        assert ", through a pooler, " in rows(invoke(tmp_path, "check", DATABASE_URL=url, **SETTINGS))["Database"]
 
 
 @pytest.mark.proves("BA-6")

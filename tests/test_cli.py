@@ -1,6 +1,7 @@
 """The console program, as people use it."""
 
 import contextlib
+import os
 import re
 import shutil
 import signal
@@ -203,12 +204,21 @@ def test_dev_says_that_its_server_does_not_start(tmp_path: Path) -> None:
 
 @pytest.mark.proves("CLI-5")
 @pytest.mark.parametrize(
-    ("workers", "number"), [("1", signal.SIGINT), ("1", signal.SIGTERM), ("2", signal.SIGTERM)]
+    ("arguments", "number"),
+    [
+        ("serve", signal.SIGINT),
+        ("serve", signal.SIGTERM),
+        ("serve --workers 2", signal.SIGTERM),
+        ("dev", signal.SIGINT),
+        ("dev", signal.SIGHUP),
+    ],
 )
-def test_serve_finishes_what_is_under_way(
-    tmp_path: Path, database: str, url: Callable[[str], str], admin: psycopg.Connection, workers: str, number: int
+def test_what_is_under_way_is_finished(
+    tmp_path: Path, database: str, url: Callable[[str], str], admin: psycopg.Connection, arguments: str, number: int
 ) -> None:
-    with serving(tmp_path, url(database), "--workers", workers) as service, service.client("me") as client:
+    """A terminal sends its signals to every process that it runs."""
+    program = running(tmp_path, *arguments.split(), DATABASE_URL=url(database), BETTER_AUTH_SECRET=SECRET)
+    with program as service, service.client("me") as client:
         path = f"/api/tasks/{client.post('/api/tasks', json={'title': 'x'}).json()['id']}/complete"
         processes = family(service)
         with psycopg.connect(url(database)) as other:
@@ -217,12 +227,21 @@ def test_serve_finishes_what_is_under_way(
             waiting = threading.Thread(target=lambda: answers.append(client.patch(path)))
             waiting.start()
             wait_until(lambda: admin.execute(WAITING).fetchone() == (1,))
-            service.process.send_signal(number)
+            os.killpg(service.process.pid, number)
             time.sleep(1)
         waiting.join()
         assert [answer.status_code for answer in answers] == [200]
         assert service.process.wait(10) == 0
         assert left(processes) == []
+
+
+def test_a_hangup_replaces_the_workers_of_serve(tmp_path: Path, url: Callable[[str], str]) -> None:
+    with serving(tmp_path, url("shared"), "--workers", "2") as service:
+        service.wait_for_log("(?s)(Application startup complete.*){2}")
+        os.killpg(service.process.pid, signal.SIGHUP)
+        service.wait_for_log("(?s)(Application startup complete.*){4}")
+        service.wait_until_healthy()
+        assert service.stop() == 0
 
 
 @pytest.mark.proves("CLI-5")

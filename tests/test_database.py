@@ -224,6 +224,20 @@ def test_a_database_that_takes_no_writes_is_unavailable(
         assert client.get("/api/tasks").json() == []
 
 
+@pytest.mark.proves("DATA-6")
+def test_a_database_that_takes_no_writes_at_the_start_is_waited_for(
+    tmp_path: Path, database: str, url: Callable[[str], str], admin: psycopg.Connection
+) -> None:
+    """As a standby that is about to be promoted."""
+    admin.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
+    with serving(tmp_path, url(database), healthy=False) as service, service.client("me") as client:
+        service.wait_for_log("trying again: cannot execute CREATE TABLE in a read-only transaction")
+        assert_unavailable(client.get("/api/tasks"))
+        admin.execute(f"ALTER DATABASE {database} RESET default_transaction_read_only")
+        admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [database])
+        service.wait_until_healthy()
+
+
 @pytest.mark.proves("TASK-7")
 def test_times_are_in_utc_whatever_the_database_prefers(
     tmp_path: Path, database: str, url: Callable[[str], str], admin: psycopg.Connection

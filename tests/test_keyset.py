@@ -20,10 +20,11 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 from tests.service import SECRET, Service, serving
 from tests.test_auth import GOOD, make
 from todo_backend.auth import keyset, tokens
-from todo_backend.auth.keyset import PATH, KeySet, KeySetUnavailable, NoKeySet, fetch
+from todo_backend.auth.keyset import JWKS_PATH, KeySet, KeySetUnavailable, NoKeySet, fetch
 from todo_backend.auth.tokens import InvalidToken
 from todo_backend.auth.verifier import MAX_KNOWN, Verifier
 from todo_backend.check import CURES
+from todo_backend.database import session, statement
 
 EDDSA, ES384 = Ed25519PrivateKey.generate(), generate_private_key(SECP384R1())
 KEYS: list[object] = [
@@ -31,6 +32,7 @@ KEYS: list[object] = [
     {"kid": "2", "alg": "ES384", **json.loads(ECAlgorithm.to_jwk(ES384.public_key()))},
     {"kid": "3", "alg": "HS256", "kty": "oct", "k": "eA"},
     {"kid": "4", "kty": "?"},
+    {"kid": "5", "alg": "ES384", **json.loads(ECAlgorithm.to_jwk(ES384))},  # which is private
     "not a key",
 ]
 
@@ -64,7 +66,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.fetches += 1
         time.sleep(self.server.delay)
-        self.send_response(200 if self.server.keys and self.path == PATH else 500)
+        self.send_response(200 if self.server.keys and self.path == JWKS_PATH else 500)
         self.end_headers()
         with contextlib.suppress(OSError):
             self.wfile.write(json.dumps({"keys": self.server.keys}).encode())
@@ -135,7 +137,7 @@ def test_keys(trusting: Service, issuer: str, key: Any, algorithm: str, key_id: 
 @pytest.mark.proves("BA-4")
 def test_what_is_no_public_key_is_passed_over(issuer: str) -> None:
     """A symmetric key least of all is taken: whoever reads the set could sign with it."""
-    assert [key.algorithm_name for key in asyncio.run(fetch(issuer + PATH))] == ["EdDSA", "ES384"]
+    assert [key.algorithm_name for key in asyncio.run(fetch(issuer + JWKS_PATH))] == ["EdDSA", "ES384"]
 
 
 @pytest.mark.proves("BA-3")
@@ -339,7 +341,7 @@ def test_without_a_key_set_there_is_a_503_and_then_recovery(
         assert await key_set.find("1", "EdDSA")
 
     asyncio.run(live())
-    assert f"{counting.url}{PATH} cannot be had: Server error '500" in caplog.text
+    assert f"{counting.url}{JWKS_PATH} cannot be had: Server error '500" in caplog.text
     assert "\n" not in caplog.messages[0]
 
 
@@ -348,15 +350,26 @@ def test_a_key_set_that_does_not_come_is_not_waited_for(counting: Issuer, monkey
     monkeypatch.setattr(keyset, "TIME_LIMIT", 0.2)
     counting.delay = 3
     with pytest.raises(NoKeySet, match=r"^no answer in time$"):
-        asyncio.run(fetch(counting.url + PATH))
-    assert keyset.TIME_LIMIT + 6 + 1.5 < 10
+        asyncio.run(fetch(counting.url + JWKS_PATH))
+
+
+@pytest.mark.proves("BA-3")
+def test_the_time_limits_together_keep_the_promise() -> None:
+    """A request may wait for the key set, then for the database, and then for the statement to stop."""
+    assert keyset.TIME_LIMIT + session.TIME_LIMIT + statement.CANCEL_LIMIT < 10
+
+
+@pytest.mark.proves("BA-3")
+def test_a_key_set_that_is_nested_too_deep_is_none(key_set: Callable[[object], str]) -> None:
+    with pytest.raises(NoKeySet, match=r"^nested too deep$"):
+        asyncio.run(fetch(key_set(b"[" * 100_000) + JWKS_PATH))
 
 
 @pytest.mark.proves("BA-3")
 @pytest.mark.parametrize("answer", [{"keys": {}}, [], "x", {}])
 def test_what_is_no_key_set_is_told(key_set: Callable[[object], str], answer: object) -> None:
     with pytest.raises(NoKeySet, match=r"^the answer is not a JSON Web Key Set$"):
-        asyncio.run(fetch(key_set(answer) + PATH))
+        asyncio.run(fetch(key_set(answer) + JWKS_PATH))
 
 
 @pytest.mark.proves("BA-4")

@@ -91,10 +91,22 @@ def test_a_url_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, url: str) -> N
         ("BETTER_AUTH_SECRET", "", "is not set"),
         ("BETTER_AUTH_SECRET", "marked-" + "x" * 24, "is too short, 31 bytes"),
         ("BETTER_AUTH_SECRET", "marked\udcff" * 10, "is not UTF-8"),
-        ("BETTER_AUTH_URL", "localhost:3000/marked", "is not an http or https URL"),
-        ("BETTER_AUTH_URL", "http://", "is not an http or https URL"),
-        ("BETTER_AUTH_URL", "http://[marked", "is not an http or https URL"),
-        ("BETTER_AUTH_URL", "http://marked:99999", "is not an http or https URL"),
+        ("BETTER_AUTH_SECRET", "ssh-rsa marked" + "x" * 32, "is a key in PEM or SSH form"),
+        ("BETTER_AUTH_SECRET", f"-----BEGIN PUBLIC KEY-----\n{'marked' * 9}\n-----END PUBLIC KEY-----", "in PEM"),
+        ("BETTER_AUTH_URL", "localhost:3000/marked", "is not a plain http or https URL"),
+        ("BETTER_AUTH_URL", "http://", "is not a plain http or https URL"),
+        ("BETTER_AUTH_URL", "http://[marked", "is not a plain http or https URL"),
+        ("BETTER_AUTH_URL", "http://marked:99999", "is not a plain http or https URL"),
+        *(
+            ("BETTER_AUTH_URL", url, "is not a plain http or https URL")
+            for url in (
+                "http://marked@localhost:3000",
+                "http://localhost:3000/?marked",
+                "http://localhost:3000/#marked",
+                " http://localhost:3000/marked",
+            )
+        ),
+        ("CORS_ORIGINS", ",", "is not an origin"),
         ("CORS_ORIGINS", "*", "is not an origin"),
         ("CORS_ORIGINS", "http://localhost:3000,marked", "is not an origin"),
         *(
@@ -105,6 +117,7 @@ def test_a_url_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, url: str) -> N
                 "http://localhost?marked",
                 "http://*.marked.example",
                 "http://mar ked",
+                "http://bücher.marked",
             )
         ),
         ("DATABASE_POOL_SIZE", "0", "is not valid"),
@@ -148,6 +161,12 @@ def test_a_file_that_is_not_text_is_one_line(folder: Path, content: bytes) -> No
         ended = run(folder, command)
         assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
         assert ended.stderr.startswith(".env cannot be read: ")
+
+
+@pytest.mark.proves("ENV-1")
+def test_a_variable_may_be_made_of_others_as_for_nextjs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / ".env").write_text("BETTER_AUTH_SECRET='${OTHER}" + "x" * 32 + "$y'\n")
+    assert load(monkeypatch, OTHER="z", DATABASE_URL=NEON).secret == b"z" + b"x" * 32 + b"$y"
 
 
 @pytest.mark.proves("CLI-6")

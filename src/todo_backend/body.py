@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
@@ -57,10 +57,14 @@ class BodyLimitMiddleware:
         if body is None:
             return
 
-        whole: Iterator[Message] = iter([{"type": "http.request", "body": body, "more_body": False}])
+        replayed = False
 
         async def replay() -> Message:
-            return next(whole, None) or await receive()
+            nonlocal replayed
+            if replayed:
+                return await receive()
+            replayed = True
+            return {"type": "http.request", "body": body, "more_body": False}
 
         await self.app(scope, replay, send)
 

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from todo_backend.auth.keyset import PATH, KeySetUnavailable, NoKeySet, fetch
+from todo_backend.auth.keyset import JWKS_PATH, KeySetUnavailable, NoKeySet, fetch
 from todo_backend.auth.tokens import InvalidToken
 from todo_backend.auth.verifier import Verifier
 from todo_backend.database.engine import create_engine
@@ -27,8 +27,8 @@ PINGS = 5
 
 CURES = {
     "algorithm": """\
-Set BETTER_AUTH_URL in .env to the frontend's address, such as http://localhost:3000,
-so that the key set of Better Auth's jwt plugin is used.
+If the jwt plugin signs as it comes, set BETTER_AUTH_URL in .env to the frontend's address,
+such as http://localhost:3000, so that its key set is used.
 Or let the plugin sign with the shared secret. In auth.ts:
 
     import { SignJWT } from "jose";
@@ -125,7 +125,7 @@ async def _examine_connection(connection: AsyncConnection, url: str) -> AsyncIte
     way = "through a pooler" if pooled else "direct"
     yield Finding("Database", True, f"PostgreSQL {version}, {way}, {trip}")
 
-    local = raw.info.host.startswith(("/", "127.", "localhost", "::1"))
+    local = raw.info.host.startswith(("/", "127.")) or raw.info.host in ("localhost", "::1")
     required = conninfo_to_dict(url).get("channel_binding") == "require"
     if raw.pgconn.ssl_in_use:
         binding = "channel binding required and done" if required else "channel binding not required"
@@ -142,7 +142,7 @@ async def _examine_connection(connection: AsyncConnection, url: str) -> AsyncIte
 
 
 async def _examine_key_set(base_url: str) -> Finding:
-    url = base_url + PATH
+    url = base_url + JWKS_PATH
     try:
         keys = await fetch(url)
     except NoKeySet as error:

@@ -6,7 +6,7 @@ TodoError
     ├── TaskNotFound         404  tasks/store.py
     ├── BodyTooSlow          408  body.py
     ├── BodyTooLarge         413  body.py
-    ├── ServiceStopping      503
+    ├── ServiceStopping      503  errors.py
     ├── DatabaseUnavailable  503  database/session.py
     └── KeySetUnavailable    503  auth/keyset.py
 """

@@ -33,8 +33,8 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
     },
     403: {"model": Refusal, "description": "Another user's task"},
     404: {"model": Refusal, "description": "No such task"},
-    408: {"model": Refusal, "description": "A body that did not arrive within 10 seconds"},
-    413: {"model": Refusal, "description": "A body over 64 KiB"},
+    408: {"model": Refusal, "description": "A body that did not arrive in time"},
+    413: {"model": Refusal, "description": "A body that is too large"},
     422: {"model": InvalidRequest, "description": "A request that is not valid"},
     503: {
         "model": Refusal,

@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import psycopg.conninfo
+from jwt import InvalidKeyError
+from jwt.algorithms import HMACAlgorithm
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -93,28 +95,33 @@ def _secret(secret: SecretStr) -> SecretStr:
         raise ValueError("is not UTF-8") from None
     if length < SECRET_MIN_BYTES:
         raise ValueError(f"is too short, {length} bytes")
+    try:
+        HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret.get_secret_value())
+    except InvalidKeyError:
+        raise ValueError("is a key in PEM or SSH form") from None
     return secret
 
 
 def _base_url(url: str) -> str:
     """Return the URL without its trailing slash, the form in which issuers are compared."""
-    if not _is_http(url):
-        raise ValueError("is not an http or https URL")
+    if not _is_plain_http(url):
+        raise ValueError("is not a plain http or https URL")
     return url.rstrip("/")
 
 
 def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     """Origins as browsers send them (RFC 6454, section 6.2): lower case, no path, no trailing slash."""
     normal = tuple(origin.strip().rstrip("/").lower() for origin in origins)
-    if not all(re.fullmatch(_ORIGIN, origin) for origin in normal):
+    if not normal or not all(re.fullmatch(_ORIGIN, origin, re.ASCII) for origin in normal):
         raise ValueError("holds what is not an origin")
     return tuple(re.sub("^(http://.*):80$|^(https://.*):443$", r"\1\2", origin) for origin in normal)
 
 
-def _is_http(url: str) -> bool:
+def _is_plain_http(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        extra = parts.username is not None or parts.query or parts.fragment or url.strip() != url
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not extra
     except ValueError:
         return False
 

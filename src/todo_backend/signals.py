@@ -34,10 +34,12 @@ def hand_over(handler: Callable[[int, FrameType | None], object]) -> None:
 def stop_with_parent() -> None:
     """Stop this process, if it is a worker, when the process that started it is gone, killed for example.
 
-    Workers that were left behind would keep the port.
+    Workers that were left behind would keep the port. A terminal that is closed tells both: the parent decides.
     """
     parent = multiprocessing.parent_process()
     if parent:
+        if hasattr(signal, "SIGHUP"):  # pragma: no branch  # Windows has none
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
         def wait() -> None:
             multiprocessing.connection.wait([parent.sentinel])

@@ -8,12 +8,13 @@ from typing import Any
 
 import jwt
 
+from todo_backend import strictjson
 from todo_backend.auth.tokens import ASYMMETRIC
 from todo_backend.errors import TodoError
 
 log = logging.getLogger(__name__)
 
-PATH = "/api/auth/jwks"
+JWKS_PATH = "/api/auth/jwks"
 TIME_LIMIT = 2.0  # seconds for a fetch
 COOLDOWN = 10.0  # seconds from one fetch to the next, so that made-up key ids do not become requests to Better Auth
 MAX_AGE = 300.0  # seconds until a key set is fetched again, so that a key that was withdrawn does not stay good
@@ -37,7 +38,7 @@ class KeySet:
     """
 
     def __init__(self, base_url: str, *, on_change: Callable[[], None]) -> None:
-        self.url = base_url + PATH
+        self.url = base_url + JWKS_PATH
         self._on_change = on_change
         self._keys: list[jwt.PyJWK] | None = None
         self._next_fetch = 0.0  # of time.monotonic(), as is the next
@@ -89,7 +90,7 @@ async def fetch(url: str) -> list[jwt.PyJWK]:
 
     try:
         async with asyncio.timeout(TIME_LIMIT), httpx.AsyncClient() as client:
-            answer = (await client.get(url)).raise_for_status().json()
+            answer = strictjson.loads((await client.get(url)).raise_for_status().content)
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
         raise NoKeySet(str(error).partition("\n")[0] or "no answer in time") from error
     if not isinstance(answer, dict) or not isinstance(answer.get("keys"), list):
@@ -102,5 +103,5 @@ def _read(data: Any) -> jwt.PyJWK | None:
         key = jwt.PyJWK(data)
     except (jwt.PyJWTError, AttributeError, TypeError, ValueError):
         return None
-    # A symmetric key has no business in a public set: whoever reads it could sign with it.
-    return key if key.algorithm_name in ASYMMETRIC else None
+    # Neither a symmetric nor a private key has any business in a public set: whoever reads it could sign with it.
+    return key if key.algorithm_name in ASYMMETRIC and "d" not in data else None

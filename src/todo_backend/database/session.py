@@ -35,8 +35,8 @@ class DatabaseUnavailable(TodoError):
 async def get_db(request: Request) -> AsyncSession:
     """Return a session on the pool of the service, for one request.
 
-    It takes a connection at its first statement. `run` gives it back right after; whoever uses the session's own
-    methods does so in `async with db:`.
+    `run` takes a connection for one statement, and gives it back. Whoever uses the session's own methods does so in
+    `async with db:`, which gives it back, and has to bring a time limit and an answer to failures.
     """
     database = request.state.database
     deadline = asyncio.get_running_loop().time() + TIME_LIMIT
@@ -59,9 +59,7 @@ async def run(db: AsyncSession, statement: Statement, values: Mapping[str, Any])
         async with asyncio.timeout_at(db.info["deadline"]):
             return await _run(db.info["database"].engine, statement, values)
     except (DBAPIError, psycopg.Error, TimeoutError) as error:
-        # A server that takes no writes is a standby, or is about to be one.
-        away = (OperationalError, InterfaceError, ReadOnlySqlTransaction, TimeoutError)
-        if not isinstance(getattr(error, "orig", error), away):
+        if not is_away(error):
             raise
         log.warning("Database unavailable: %s", describe(error))
         raise DatabaseUnavailable from error
@@ -84,6 +82,13 @@ async def _run(engine: AsyncEngine, statement: Statement, values: Mapping[str, A
             if driver.pgconn.transaction_status != TransactionStatus.IDLE:
                 await driver.close()  # the pool will notice
             connection.close()
+
+
+def is_away(error: Exception) -> bool:
+    """Tell whether this is a failure of the database rather than of the statement."""
+    # A server that takes no writes is a standby, or is about to be one.
+    away = (OperationalError, InterfaceError, ReadOnlySqlTransaction, TimeoutError)
+    return isinstance(getattr(error, "orig", error), away)
 
 
 def describe(error: Exception) -> str:

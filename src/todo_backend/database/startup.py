@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from todo_backend.database.engine import create_engine
 from todo_backend.database.migrations import UnknownSchema, is_current, upgrade
-from todo_backend.database.session import describe
+from todo_backend.database.session import describe, is_away
 from todo_backend.settings import CannotStart
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ async def open_database(url: str, *, pool_size: int) -> AsyncIterator[Database]:
         yield database
     finally:
         if waiting:
-            waiting.cancel()  # dispose() ends its connection
+            waiting.cancel()  # asyncio.run() awaits its end, and cancels it again if need be
         await database.engine.dispose()
 
 
@@ -97,14 +97,12 @@ async def prepare(database: Database, limit: float) -> bool:
                 await connection.execution_options(isolation_level="READ COMMITTED")
                 await connection.run_sync(upgrade)
                 await connection.commit()
-    except (OperationalError, InterfaceError, TimeoutError) as error:
+    except (DBAPIError, TimeoutError, UnknownSchema) as error:
         reason = describe(error)
-        if _REFUSED.search(reason):
+        if not is_away(error) or _REFUSED.search(reason):
             raise DatabaseRefused(f"The database cannot be used: {reason}") from error
         database.log_trouble(f"The database is away, trying again: {reason}")
         return False
-    except (DBAPIError, UnknownSchema) as error:
-        raise DatabaseRefused(f"The database cannot be used: {describe(error)}") from error
     log.info("The database is ready")
     database.ready = True
     return True

@@ -1,6 +1,6 @@
 """The table `tasks` and the bodies that carry it."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, StringConstraints
@@ -26,13 +26,6 @@ Title = Annotated[
 ]
 Description = Annotated[str, StringConstraints(max_length=DESCRIPTION_MAX_LENGTH), AfterValidator(_without_nul)]
 
-
-def _in_utc(moment: datetime) -> datetime:
-    """psycopg gives times in the time zone of the connection, which is the database's to choose."""
-    return moment.astimezone(UTC)
-
-
-Moment = Annotated[datetime, AfterValidator(_in_utc)]
 
 EXAMPLE: dict[str, Any] = {"title": "Buy milk", "description": "Two litres"}
 READ_EXAMPLE = {
@@ -74,8 +67,8 @@ class TaskRead(SQLModel):
     title: str
     description: str | None
     completed: bool
-    created_at: Moment
-    updated_at: Moment
+    created_at: datetime
+    updated_at: datetime
 
 
 class Task(SQLModel, table=True):
