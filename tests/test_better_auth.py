@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.frontend import FOLDER, Frontend, better_auth, build, free_port, require
 from tests.service import SECRET, Service, invoke, serving
 from tests.test_auth import make
+from tests.test_docs import blocks
 from todo_backend.check import CURES
 
 pytestmark = pytest.mark.xdist_group("better_auth")
@@ -357,3 +358,27 @@ def test_a_typed_client(service: Service, hs256: Frontend) -> None:
     hs256.sign_up("typed")
     program = ["node", "build/client.js", service.base_url, hs256.token("typed")]
     subprocess.run(program, cwd=FOLDER, check=True, timeout=60)
+
+
+@pytest.mark.proves("BA-9", "DOC-1")
+def test_the_fetch_of_the_readme(
+    service: Service, hs256: Frontend, tmp_path: Path, url: Callable[[str], str]
+) -> None:
+    """Where a token is refused, another is fetched, once."""
+    assert (FOLDER / "fetch.ts").read_text() == blocks("ts")[0]
+    user_id = hs256.sign_up("reader")
+    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in hs256.cookies["reader"].jar)
+
+    def run(backend: Service) -> subprocess.CompletedProcess[str]:
+        variables = {"NEXT_PUBLIC_API_URL": backend.base_url, "BETTER_AUTH_URL": hs256.url, "COOKIE": cookies}
+        program = ["node", "build/fetch.js"]
+        return subprocess.run(
+            program, cwd=FOLDER, env=os.environ | variables, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    assert run(service).returncode == 0
+    with service.client(user_id) as client:
+        assert [task["title"] for task in client.get("/api/tasks").json()] == ["Buy milk"]
+    with serving(tmp_path, url("shared"), BETTER_AUTH_SECRET=SECRET + "x", LOG_LEVEL="debug") as other:
+        assert "The token's signature does not match BETTER_AUTH_SECRET" in run(other).stderr
+        assert other.log.read_text().count('"POST /api/tasks HTTP/1.1" 401') == 2

@@ -375,6 +375,14 @@ def test_others_run_the_application_too(tmp_path: Path, url: Callable[[str], str
 
 
 @pytest.mark.proves("CLI-9")
+@pytest.mark.parametrize("command", ["dev", "serve"])
+def test_it_is_this_machines_own_unless_it_is_told_otherwise(command: str) -> None:
+    shown = CliRunner().invoke(cli.app, [command, "--help"]).stdout
+    assert "[default: 127.0.0.1]" in shown
+    assert "[default: 8000;" in shown
+
+
+@pytest.mark.proves("CLI-9")
 def test_the_package_runs_too(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "todo_backend", "--help"]
     done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -17,6 +17,10 @@ from todo_backend.errors import ErrorMiddleware
 ASTRAL = "\N{GRINNING FACE}"  # one code point, two UTF-16 units, four bytes
 
 
+def test_the_server_does_not_say_what_it_is(anonymous: httpx.Client) -> None:
+    assert "Server" not in anonymous.get("/health").headers
+
+
 @pytest.mark.proves("VAL-1")
 @pytest.mark.parametrize(
     ("sent", "kept"),

@@ -158,6 +158,7 @@ CASES = {
     "%00": Case(get("/api/tasks/%00"), 422, NOT_AN_ID),
     "%00 after an id": Case(get("/api/tasks/1%00"), 422, NOT_AN_ID),
     "%0a after an id": Case(get("/api/tasks/1%0a"), 422, NOT_AN_ID),
+    "%0a after a path, which Starlette's patterns pass over": Case(get("/api/tasks%0a"), 200),
     "a digit of another script": Case(get("/api/tasks/%EF%BC%91"), 422, NOT_AN_ID),
     "bytes of no UTF-8": Case(get("/api/tasks/%ff%fe"), 422, NOT_AN_ID),
     "an encoded surrogate": Case(get("/api/tasks/%ed%a0%80"), 422, NOT_AN_ID),
