@@ -216,6 +216,17 @@ def test_no_such_task(client: httpx.Client, method: str, path: str, body: Any, t
     assert (answer.status_code, answer.json()) == (404, {"detail": "Task not found"})
 
 
+@pytest.mark.proves("TASK-3")
+@pytest.mark.parametrize("task_id", [2**31, 2**63 - 1])
+def test_an_id_may_be_large(client: httpx.Client, user: str, url: Callable[[str], str], task_id: int) -> None:
+    with psycopg.connect(url("shared"), autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO tasks (id, user_id, title) OVERRIDING SYSTEM VALUE VALUES (%s, %s, 'x')", [task_id, user]
+        )
+    assert client.get(f"/api/tasks/{task_id}").json()["id"] == task_id
+    assert client.delete(f"/api/tasks/{task_id}").status_code == 200
+
+
 @pytest.mark.proves("OWN-2", "VAL-4")
 @pytest.mark.parametrize(
     "task_id", ["abc", "1.0", "1.5", "1e3", "0x1", "1_0", "%201", "+1", "--1", "-", "٣", "null"]
