@@ -32,6 +32,8 @@ KEYS: list[object] = [
     {"kid": "2", "alg": "ES384", **json.loads(ECAlgorithm.to_jwk(ES384.public_key()))},
     {"kid": "3", "alg": "HS256", "kty": "oct", "k": "eA"},
     {"kid": "4", "kty": "?"},
+    {"kty": "oct"},
+    {"kty": "RSA", "alg": "none"},
     {"kid": "5", "alg": "ES384", **json.loads(ECAlgorithm.to_jwk(ES384))},  # which is private
     "not a key",
 ]
@@ -357,6 +359,23 @@ def test_a_key_set_that_does_not_come_is_not_waited_for(counting: Issuer, monkey
 def test_the_time_limits_together_keep_the_promise() -> None:
     """A request may wait for the key set, then for the database, and then for the statement to stop."""
     assert keyset.TIME_LIMIT + session.TIME_LIMIT + statement.CANCEL_LIMIT < 10
+
+
+@pytest.mark.proves("BA-3")
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:1", "Using SOCKS proxy, but"),
+        ("SSL_CERT_FILE", "/nowhere", "No such file"),
+    ],
+)
+def test_a_proxy_or_certificates_that_are_not_there_are_told(
+    monkeypatch: pytest.MonkeyPatch, issuer: str, variable: str, value: str, reason: str
+) -> None:
+    """httpx reads them in the environment."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(NoKeySet, match=reason):
+        asyncio.run(fetch(issuer + JWKS_PATH))
 
 
 @pytest.mark.proves("BA-3")

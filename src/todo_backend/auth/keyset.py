@@ -91,7 +91,8 @@ async def fetch(url: str) -> list[jwt.PyJWK]:
     try:
         async with asyncio.timeout(TIME_LIMIT), httpx.AsyncClient() as client:
             answer = strictjson.loads((await client.get(url)).raise_for_status().content)
-    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
+    # ImportError and OSError: of proxies and certificates that the environment names to httpx.
+    except (httpx.HTTPError, httpx.InvalidURL, ImportError, OSError, ValueError) as error:
         raise NoKeySet(str(error).partition("\n")[0] or "no answer in time") from error
     if not isinstance(answer, dict) or not isinstance(answer.get("keys"), list):
         raise NoKeySet("the answer is not a JSON Web Key Set")
@@ -101,7 +102,7 @@ async def fetch(url: str) -> list[jwt.PyJWK]:
 def _read(data: Any) -> jwt.PyJWK | None:
     try:
         key = jwt.PyJWK(data)
-    except (jwt.PyJWTError, AttributeError, TypeError, ValueError):
+    except (jwt.PyJWTError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
         return None
     # Neither a symmetric nor a private key has any business in a public set: whoever reads it could sign with it.
     return key if key.algorithm_name in ASYMMETRIC and "d" not in data else None
