@@ -10,6 +10,7 @@ import http.client
 import json
 import re
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -380,6 +381,68 @@ def test_an_answer_that_is_not_taken_is_not_kept(monkeypatch: pytest.MonkeyPatch
         with connect() as client, client.makefile("rb") as answer:
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
             assert len(answer.read()) > 20_000_000
+
+
+@pytest.mark.proves("SEC-5")
+def test_a_little_of_an_answer_that_is_not_taken_is_not_kept_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So little that uvicorn goes on, and closes the connection as an idle one."""
+    monkeypatch.setattr(protocol, "TAKE_LIMIT", 0.5)
+
+    async def more_than_is_taken(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        [connection] = server.server_state.connections
+        while not connection.transport.get_write_buffer_size():
+            await send({"type": "http.response.body", "body": b"x" * 4096, "more_body": True})
+        await send({"type": "http.response.body"})
+
+    with listening(more_than_is_taken) as (server, connect), connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        wait_until(lambda: server.server_state.total_requests == 1)
+        wait_until(lambda: not server.server_state.connections)
+
+
+@pytest.mark.proves("SEC-5", "CLI-5")
+def test_an_answer_that_is_not_taken_does_not_keep_a_stop_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "SHUTDOWN_LIMIT", 0.5)
+    with listening(PlainTextResponse("x" * 20_000_000)) as (server, connect), connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n" * 2)
+        wait_until(lambda: server.server_state.total_requests == 1)
+        server.should_exit = True
+        wait_until(lambda: not server.server_state.connections, seconds=10)
+
+
+@pytest.mark.proves("SEC-4")
+def test_requests_in_line_are_bounded() -> None:
+    with listening(PlainTextResponse("")) as (_, connect), connect() as client, client.makefile("rb") as answers:
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n" * 100_000)
+        *others, last = answers.read().split(b"HTTP/1.1 200 OK\r\n")[1:]
+        assert len(others) == protocol.MAX_PIPELINED
+        assert b"connection: close" in last
+        assert not any(b"connection: close" in answer for answer in others)
+
+
+@pytest.mark.proves("SEC-4")
+def test_requests_in_line_end_with_their_connection(caplog: pytest.LogCaptureFixture) -> None:
+    """The first is answered, and not taken; so the second waits, when the connection is reset."""
+    with listening(PlainTextResponse("x" * 20_000_000)) as (server, connect):
+        with connect() as client:
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n" * 3)
+            wait_until(lambda: server.server_state.total_requests == 1)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        wait_until(lambda: not server.server_state.tasks)
+    assert server.server_state.total_requests == 1
+    assert caplog.text == ""
+
+
+@pytest.mark.proves("ERR-2", "SEC-4")
+def test_a_refusal_is_read_by_a_client_that_goes_on_sending(service: Service, token: str) -> None:
+    """One that says Connection: close, as nginx does to what is behind it, and is answered before its end."""
+    for headers, status in ({"Authorization": token}, 413), ({}, 401):
+        address = httpx.URL(service.base_url)
+        connection = http.client.HTTPConnection(address.host, address.port)
+        connection.request("POST", "/api/tasks", b"x" * 5_000_000, {**headers, "Connection": "close"})
+        assert connection.getresponse().status == status
+        connection.close()
 
 
 @pytest.mark.proves("SEC-5")

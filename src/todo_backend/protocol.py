@@ -2,17 +2,21 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 MAX_HEAD_BYTES = 64 * 1024  # of the request line and the header fields
 PIECE = 16 * 1024  # bytes that are parsed between two looks at the limit
 
+MAX_PIPELINED = 100  # requests of one connection that wait for the answers to those before them
+
 HEAD_LIMIT = 10.0  # seconds for a head, from the connection or from the head's first byte on
 TAKE_LIMIT = 60.0  # seconds for the client to take its answer
 LINGER = 2.0  # seconds for the client to read why its connection is closed
+SHUTDOWN_LIMIT = 8  # seconds that requests under way have to finish in, after a signal to stop
 
 NOT_HTTP = "Not an HTTP request that can be answered"
 
@@ -20,8 +24,8 @@ NOT_HTTP = "Not an HTTP request that can be answered"
 class BoundedProtocol(HttpToolsProtocol):
     """Bounds what uvicorn does not: the size of a head, the time for it to come, and for an answer to be taken.
 
-    The time for a body is the application's to bound, until it has answered; what the client goes on sending then
-    does not keep the connection from being closed as an idle one.
+    The requests in line are bounded too. The time for a body is the application's to bound, until it has answered;
+    what the client goes on sending then does not keep the connection from being closed as an idle one.
 
     Besides, what is no HTTP request is answered in JSON; the fields of a trailer are not taken for the header's
     (RFC 9110, section 6.5.1); and an Upgrade is ignored (section 7.8), where uvicorn would lose the body.
@@ -34,12 +38,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refused = False
         self._arriving: asyncio.TimerHandle | None = None
         self._leaving: asyncio.TimerHandle | None = None
+        self._running: RequestResponseCycle | None = None  # where uvicorn knows the one that came last
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.pipeline.clear()
+        if self._running:
+            self._running.disconnected = True
         super().connection_lost(exc)
         _cancel(self._arriving)
         _cancel(self._leaving)
@@ -80,7 +88,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._unset_keepalive_if_required()
-        self._in_head = True
+        self._in_head = not self._refused
         self._pending = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -89,17 +97,34 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if not self.parser.should_upgrade():
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._refused = True  # so is what follows: clients send again what was not answered (RFC 9112, 9.3.2)
+            self.pipeline[0][0].keep_alive = False
+        elif not self._refused and not self.parser.should_upgrade():
             super().on_headers_complete()
+            write, is_closing = self.transport.write, self.transport.is_closing
+            self.cycle.transport = SimpleNamespace(write=write, is_closing=is_closing, close=self.linger)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
-        super().on_body(body)
+        if not self._refused:
+            super().on_body(body)
         self._pending = 0
 
     def on_message_complete(self) -> None:
         self._pending = 0
-        if not self.parser.should_upgrade():
+        if not self._refused and not self.parser.should_upgrade():
             super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.close()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self.loop.call_later(SHUTDOWN_LIMIT + LINGER / 4, self.transport.abort)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -118,7 +143,7 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._in_head and self._pending:
             self._refuse(408, "The request did not arrive in time")
         else:
-            self.transport.close()
+            self.close()
 
     def _refuse(self, status: int, detail: str) -> None:
         """Answer what the application does not get to see, or not whole, and close."""
@@ -134,9 +159,21 @@ class BoundedProtocol(HttpToolsProtocol):
         content = json.dumps({"detail": detail}).encode()
         fields = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
         self.transport.write(STATUS_LINE[status] + fields % len(content) + content)
+        self.linger()
+
+    def linger(self) -> None:
+        """Close soon: at once, with bytes of the client's unread, it would be a reset, and the answer lost."""
+        self._refused = True
+        self.pipeline.clear()
+        self.flow.resume_reading()
         self.transport.write_eof()
-        # Closed with bytes of the client's unread, the connection would be reset, and the answer lost.
-        self.loop.call_later(LINGER, self.transport.close)
+        self.loop.call_later(LINGER, self.close)
+
+    def close(self) -> None:
+        """Close as soon as the client has taken what was written, or no longer has the time."""
+        self.transport.close()
+        _cancel(self._leaving)
+        self._leaving = self.loop.call_later(TAKE_LIMIT, self.transport.abort)
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

@@ -13,12 +13,12 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from todo_backend.database.startup import open_database
+from todo_backend.protocol import SHUTDOWN_LIMIT
 from todo_backend.settings import CannotStart, Settings
 from todo_backend.signals import hand_over
 
 log = logging.getLogger(__name__)
 
-SHUTDOWN_LIMIT = 8  # seconds that requests under way have to finish in, after a signal to stop
 # psycopg cannot use Windows' default loop (https://www.psycopg.org/psycopg3/docs/advanced/async.html).
 LOOP = "asyncio:SelectorEventLoop" if sys.platform == "win32" else "uvloop"
 
