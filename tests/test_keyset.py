@@ -13,9 +13,10 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from tests.service import SECRET, Service, serving
 from tests.test_auth import GOOD, make
@@ -134,6 +135,17 @@ def test_claims(trusting: Service, issuer: str, claims: dict[str, Any], reason: 
 def test_keys(trusting: Service, issuer: str, key: Any, algorithm: str, key_id: str | None, accepted: bool) -> None:
     token = jwt.encode(GOOD | {"iss": issuer, "aud": issuer}, key, algorithm, {"kid": key_id} if key_id else None)
     assert status(trusting, token)[0] == (200 if accepted else 401)
+
+
+@pytest.mark.proves("BA-2", "BA-4")
+def test_a_key_of_rsa_is_used_with_the_algorithm_that_it_names(key_set: Callable[[object], str]) -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    for own, other in (("RS256", "PS256"), ("PS256", "RS256")):
+        issuer = key_set({"keys": [{"alg": own, **json.loads(RSAAlgorithm.to_jwk(key.public_key()))}]})
+        claims = GOOD | {"iss": issuer, "aud": issuer}
+        assert asyncio.run(Verifier(SECRET.encode(), issuer).verify(jwt.encode(claims, key, own))) == "user"
+        with pytest.raises(InvalidToken, match="key set lacks"):
+            asyncio.run(Verifier(SECRET.encode(), issuer).verify(jwt.encode(claims, key, other)))
 
 
 @pytest.mark.proves("BA-4")
