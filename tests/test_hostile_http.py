@@ -384,6 +384,18 @@ def test_an_answer_that_is_not_taken_is_not_kept(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.proves("SEC-5")
+def test_an_answer_that_is_taken_late_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "LINGER", 0.1)
+    with listening(PlainTextResponse("x" * 20_000_000)) as (server, connect):
+        with connect() as client, client.makefile("rb") as answer:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            wait_until(lambda: server.server_state.total_requests == 1)
+            [connection] = server.server_state.connections
+            wait_until(connection.transport.is_closing)
+            assert len(answer.read()) > 20_000_000
+
+
+@pytest.mark.proves("SEC-5")
 def test_a_little_of_an_answer_that_is_not_taken_is_not_kept_either(monkeypatch: pytest.MonkeyPatch) -> None:
     """So little that uvicorn goes on, and closes the connection as an idle one."""
     monkeypatch.setattr(protocol, "TAKE_LIMIT", 0.5)
@@ -414,7 +426,7 @@ def test_an_answer_that_is_not_taken_does_not_keep_a_stop_waiting(monkeypatch: p
 @pytest.mark.proves("SEC-4")
 def test_requests_in_line_are_bounded() -> None:
     with listening(PlainTextResponse("")) as (_, connect), connect() as client, client.makefile("rb") as answers:
-        client.sendall(b"GET / HTTP/1.1\r\n\r\n" * 100_000)
+        client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx" * 50_000)
         *others, last = answers.read().split(b"HTTP/1.1 200 OK\r\n")[1:]
         assert len(others) == protocol.MAX_PIPELINED
         assert b"connection: close" in last

@@ -102,8 +102,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self.pipeline[0][0].keep_alive = False
         elif not self._refused and not self.parser.should_upgrade():
             super().on_headers_complete()
-            write, is_closing = self.transport.write, self.transport.is_closing
-            self.cycle.transport = SimpleNamespace(write=write, is_closing=is_closing, close=self.linger)  # type: ignore[assignment]
+            to = self.transport
+            to = SimpleNamespace(write=to.write, is_closing=to.is_closing, close=self.linger)  # type: ignore[assignment]
+            self.cycle.transport = to
 
     def on_body(self, body: bytes) -> None:
         if not self._refused:
@@ -124,7 +125,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         super().shutdown()
-        self.loop.call_later(SHUTDOWN_LIMIT + LINGER / 4, self.transport.abort)
+        # Who does not take the answer until then does not keep the stop waiting.
+        self.loop.call_later(SHUTDOWN_LIMIT + 0.5, self.transport.abort)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -132,7 +134,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        _cancel(self._leaving)
+        if not self.transport.is_closing():
+            _cancel(self._leaving)
 
     def _await_head(self) -> None:
         self._arriving = self.loop.call_later(HEAD_LIMIT, self._end_of_patience)
@@ -171,9 +174,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def close(self) -> None:
         """Close as soon as the client has taken what was written, or no longer has the time."""
-        self.transport.close()
-        _cancel(self._leaving)
-        self._leaving = self.loop.call_later(TAKE_LIMIT, self.transport.abort)
+        if not self.transport.is_closing():
+            self.transport.close()
+            _cancel(self._leaving)
+            self._leaving = self.loop.call_later(TAKE_LIMIT, self.transport.abort)
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:
