@@ -306,7 +306,9 @@ def test_bad_credentials_are_told_why(anonymous: httpx.Client, token: str, reaso
 @pytest.mark.proves("AUTH-7")
 def test_two_authorization_headers_are_refused(anonymous: httpx.Client) -> None:
     headers = [("Authorization", f"Bearer {VALID}"), ("Authorization", f"Bearer {VALID}")]
-    assert anonymous.get("/api/tasks", headers=headers).status_code == 401
+    answer = anonymous.get("/api/tasks", headers=headers)
+    assert (answer.status_code, answer.json()) == (401, {"detail": "There is more than one Authorization header"})
+    assert answer.headers["WWW-Authenticate"].startswith('Bearer error="invalid_token", ')
 
 
 @pytest.mark.proves("AUTH-8")

@@ -386,13 +386,16 @@ def test_an_answer_that_is_not_taken_is_not_kept(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.proves("SEC-5")
 def test_an_answer_that_is_taken_late_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "LINGER", 0.1)
-    with listening(PlainTextResponse("x" * 20_000_000)) as (server, connect):
-        with connect() as client, client.makefile("rb") as answer:
-            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            wait_until(lambda: server.server_state.total_requests == 1)
-            [connection] = server.server_state.connections
-            wait_until(connection.transport.is_closing)
-            assert len(answer.read()) > 20_000_000
+    with (
+        listening(PlainTextResponse("x" * 20_000_000)) as (server, connect),
+        connect() as client,
+        client.makefile("rb") as answer,
+    ):
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        wait_until(lambda: server.server_state.total_requests == 1)
+        [connection] = server.server_state.connections
+        wait_until(connection.transport.is_closing)
+        assert len(answer.read()) > 20_000_000
 
 
 @pytest.mark.proves("SEC-5")
