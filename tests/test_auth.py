@@ -13,12 +13,13 @@ import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fastapi import Request
+from fastapi import FastAPI, Request
 
 from tests.service import JSON, SECRET, Service, bearer
 from todo_backend.auth.dependencies import get_current_user
-from todo_backend.auth.middleware import is_protected
+from todo_backend.auth.middleware import AuthMiddleware, is_protected
 from todo_backend.auth.tokens import InvalidToken, read_claims
+from todo_backend.auth.verifier import Verifier
 
 NOW = int(time.time())
 GOOD = {"sub": "user", "iat": NOW, "exp": NOW + 24 * 60 * 60}
@@ -105,6 +106,16 @@ def test_clocks_may_differ_by_30_seconds(
     anonymous: httpx.Client, claim: str, sign: int, seconds: int, status: int
 ) -> None:
     assert send(anonymous, make(GOOD | {claim: time.time() + sign * seconds})).status_code == status
+
+
+@pytest.mark.proves("AUTH-3")
+def test_blanks_around_the_token_are_no_part_of_it_and_nothing_else_is_taken_away() -> None:
+    class Echo(Verifier):
+        async def verify(self, token: str) -> str:
+            return token
+
+    gate = AuthMiddleware(FastAPI(), verifier=Echo(SECRET.encode()))
+    assert asyncio.run(gate.authenticate([(b"authorization", b"\tBearer \t XtokenX \t ")])) == "XtokenX"
 
 
 @pytest.mark.proves("AUTH-6")
