@@ -54,9 +54,9 @@ class Verifier:
         return user_id
 
     def _remember(self, token: str, claims: dict[str, Any]) -> None:
-        if len(self._known) >= MAX_KNOWN:
-            self._known.clear()
         if len(token) <= MAX_KNOWN_LENGTH:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
             self._known[token] = claims["sub"], min(claims["exp"] + LEEWAY, time.time() + MEMORY)
 
     async def _read_asymmetric(self, token: str, key_id: object, algorithm: str) -> dict[str, Any]:
