@@ -12,7 +12,8 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from tests.service import JSON, ORIGIN, Service, bearer, serving
-from todo_backend.errors import ErrorMiddleware
+from todo_backend.errors import ErrorMiddleware, TodoError
+from todo_backend.tasks.store import TaskNotFound
 
 ASTRAL = "\N{GRINNING FACE}"  # one code point, two UTF-16 units, four bytes
 
@@ -122,7 +123,8 @@ def test_json_of_another_shape_is_refused(client: httpx.Client, method: str, pat
 def test_other_content_types_are_refused(client: httpx.Client, kind: str | None) -> None:
     headers = {"Content-Type": kind} if kind else {}
     answer = client.post("/api/tasks", content=b'{"title": "x"}', headers=headers)
-    assert (answer.status_code, answer.json()["detail"]) == (422, "body: Content-Type must be application/json")
+    fault = {"loc": ["body"], "msg": "Content-Type must be application/json", "type": "content_type"}
+    assert (answer.status_code, answer.json()) == (422, {"detail": f"body: {fault['msg']}", "errors": [fault]})
 
 
 @pytest.mark.proves("VAL-3")
@@ -250,16 +252,45 @@ def test_an_answer_that_breaks_off_is_not_begun_again() -> None:
         raise RuntimeError("in the middle")
 
     sent: list[Message] = []
+    with pytest.raises(RuntimeError, match="in the middle"):
+        asyncio.run(ErrorMiddleware(break_off)({"type": "http"}, receive_nothing, into(sent)))
+    assert [message["type"] for message in sent] == ["http.response.start"]
 
+
+@pytest.mark.proves("CLI-5", "ERR-4")
+def test_a_request_that_a_stop_cuts_off_is_answered() -> None:
+    """The server cancels it; test_serve_does_not_wait_for_ever is the same with a server."""
+
+    async def cut_off() -> None:
+        request = asyncio.create_task(ErrorMiddleware(wait)({"type": "http"}, receive_nothing, into(sent)))
+        await asyncio.sleep(0)
+        request.cancel()
+        await request
+
+    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(60)
+
+    sent: list[Message] = []
+    asyncio.run(cut_off())
+    start, body = sent
+    assert (start["status"], dict(start["headers"])[b"retry-after"]) == (503, b"1")
+    assert json.loads(body["body"]) == {"detail": "The service is stopping"}
+
+
+def into(sent: list[Message]) -> Send:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    async def receive() -> Message:
-        raise NotImplementedError
+    return send
 
-    with pytest.raises(RuntimeError, match="in the middle"):
-        asyncio.run(ErrorMiddleware(break_off)({"type": "http"}, receive, send))
-    assert [message["type"] for message in sent] == ["http.response.start"]
+
+async def receive_nothing() -> Message:
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize("error", [TodoError(), TaskNotFound(), TaskNotFound("Gone")])
+def test_an_error_says_in_the_log_what_it_says_in_the_answer(error: TodoError) -> None:
+    assert str(error) == error.detail
 
 
 @pytest.mark.proves("CORS-1", "HTTP-1")

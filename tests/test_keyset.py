@@ -98,6 +98,7 @@ def status(service: Service, token: str) -> tuple[int, str]:
     [
         ({}, ""),
         ({"iss": "{}/"}, ""),
+        ({"iss": "{}X"}, "The token's iss claim is not BETTER_AUTH_URL"),
         ({"aud": "{}/"}, ""),
         ({"aud": ["x", "{}"]}, ""),
         ({"iss": "http://localhost:3000"}, "The token's iss claim is not BETTER_AUTH_URL"),
@@ -275,6 +276,14 @@ def test_a_refusal_names_its_cure(issuer: str, token: str, cure: str) -> None:
         asyncio.run(Verifier(SECRET.encode(), issuer).verify(token))
     assert refusal.value.cure == cure
     assert cure in {"", *CURES}
+
+
+@pytest.mark.proves("BA-5")
+def test_an_audience_that_is_another_has_a_cure_too(issuer: str) -> None:
+    token = jwt.encode(GOOD | {"iss": issuer, "aud": "another"}, EDDSA, "EdDSA", {"kid": "1"})
+    with pytest.raises(InvalidToken, match="aud claim") as refusal:
+        asyncio.run(Verifier(SECRET.encode(), issuer).verify(token))
+    assert refusal.value.cure == "issuer"
 
 
 @pytest.mark.proves("BA-5")
