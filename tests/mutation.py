@@ -45,7 +45,7 @@ TESTS = {
     "auth/verifier.py": ["test_keyset", "test_auth", "test_hostile_tokens", "test_check"],
     "errors.py": ["test_errors", "test_auth"],
     "strictjson.py": ["test_errors", "test_hostile_tokens"],
-    "tasks/models.py": ["test_tasks", "test_errors", "test_openapi", "test_database"],
+    "tasks/models.py": ["test_tasks", "test_errors", "test_openapi", "test_statement", "test_database"],
     "tasks/routes.py": ["test_tasks", "test_openapi", "test_errors"],
     "tasks/store.py": ["test_tasks", "test_model"],
 }

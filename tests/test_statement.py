@@ -13,12 +13,13 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 from sqlalchemy import Text, bindparam, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.proxy import Proxy
 from tests.service import Service, bearer, serving
 from todo_backend.database.engine import create_engine
 from todo_backend.database.statement import Statement
-from todo_backend.tasks.models import TaskRead
+from todo_backend.tasks.models import Task, TaskRead
 
 INSERT = "INSERT INTO tasks (user_id, title, description, created_at, updated_at) VALUES (%s, %s, %s, %s, %s)"
 TITLES = [
@@ -50,6 +51,24 @@ def test_postgresql_writes_what_pydantic_would(client: httpx.Client, user: str, 
     assert client.get("/api/tasks").json() == expected
     for task in expected:
         assert client.get(f"/api/tasks/{task['id']}").json() == task
+
+
+@pytest.mark.proves("DATA-11")
+def test_whoever_works_with_models_can(client: httpx.Client, user: str, url: Callable[[str], str]) -> None:
+    """As the docstring of get_db says: in `async with db:`."""
+
+    async def create() -> Task:
+        engine = create_engine(url("shared"), pool_size=1)
+        async with AsyncSession(engine, expire_on_commit=False) as db:
+            db.add(task := Task(user_id=user, title="x"))
+            await db.commit()
+            await db.refresh(task)
+        await engine.dispose()
+        return task
+
+    created = TaskRead.model_validate(asyncio.run(create()))
+    assert client.get("/api/tasks").json() == [created.model_dump(mode="json")]
+    assert (created.completed, created.description) == (False, None)
 
 
 async def value_of(url: str, statement: Statement, values: dict[str, Any]) -> bytes:
