@@ -405,9 +405,14 @@ def test_a_proxy_or_certificates_that_are_not_there_are_told(
 
 
 @pytest.mark.proves("BA-3")
-def test_a_key_set_that_is_nested_too_deep_is_none(key_set: Callable[[object], str]) -> None:
-    with pytest.raises(NoKeySet, match=r"^nested too deep$"):
-        asyncio.run(fetch(key_set(b"[" * 100_000) + JWKS_PATH))
+@pytest.mark.parametrize(
+    ("answer", "reason"), [(b"[" * 100_000, "nested too deep"), (b'{"keys": NaN}', "NaN is not JSON")]
+)
+def test_what_is_no_json_to_the_letter_is_told(
+    key_set: Callable[[object], str], answer: bytes, reason: str
+) -> None:
+    with pytest.raises(NoKeySet, match=f"^{reason}$"):
+        asyncio.run(fetch(key_set(answer) + JWKS_PATH))
 
 
 @pytest.mark.proves("BA-3")
