@@ -405,6 +405,13 @@ def test_a_proxy_or_certificates_that_are_not_there_are_told(
 
 
 @pytest.mark.proves("BA-3")
+@pytest.mark.parametrize("url", ["http://1.2.3.999", "http://xn--a", "http://localhost.invalid"])
+def test_an_address_that_is_none_is_told(url: str) -> None:
+    with pytest.raises(NoKeySet):
+        asyncio.run(fetch(url + JWKS_PATH))
+
+
+@pytest.mark.proves("BA-3")
 @pytest.mark.parametrize(
     ("answer", "reason"), [(b"[" * 100_000, "nested too deep"), (b'{"keys": NaN}', "NaN is not JSON")]
 )
