@@ -102,7 +102,7 @@ async def fetch(url: str) -> list[jwt.PyJWK]:
 def _read(data: Any) -> jwt.PyJWK | None:
     try:
         key = jwt.PyJWK(data)
-    except (jwt.PyJWTError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+    except (jwt.PyJWTError, AttributeError, LookupError, RuntimeError):
         return None
     # Neither a symmetric nor a private key has any business in a public set: whoever reads it could sign with it.
     return key if key.algorithm_name in ASYMMETRIC and "d" not in data else None
