@@ -1,11 +1,15 @@
 """What /openapi.json promises, from which clients are generated."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from pydantic import ValidationError
+
+from todo_backend.tasks.models import TaskCreate
 
 COMMITTED = Path(__file__).parent.parent / "openapi.json"
 
@@ -72,6 +76,21 @@ def test_the_examples_are_valid(document: dict[str, Any], client: httpx.Client) 
     assert set(created.json()) == set(schemas["TaskRead"]["examples"][0])
     changed = client.put(f"/api/tasks/{created.json()['id']}", json=schemas["TaskUpdate"]["examples"][0])
     assert changed.status_code == 200
+
+
+@pytest.mark.proves("API-1", "VAL-1")
+def test_the_patterns_say_which_characters_are_accepted(document: dict[str, Any]) -> None:
+    fields = document["components"]["schemas"]["TaskCreate"]["properties"]
+    title, description = fields["title"]["pattern"], fields["description"]["anyOf"][0]["pattern"]
+    for character in map(chr, (*range(0xD800), *range(0xE000, 0x11000))):
+        for text in (character, f"{character}x", f" {character} "):
+            for model, pattern in ({"title": text}, title), ({"title": "x", "description": text}, description):
+                try:
+                    TaskCreate.model_validate(model)
+                except ValidationError:
+                    assert not re.search(pattern, text), model
+                else:
+                    assert re.search(pattern, text), model
 
 
 @pytest.mark.proves("BA-9", "API-1")

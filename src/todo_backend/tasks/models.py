@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
+import pydantic
 from pydantic import AfterValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 from sqlalchemy import BigInteger, DateTime, Identity, Index, Text, func, text
@@ -19,12 +20,23 @@ def _without_nul(value: str) -> str:
     return value
 
 
+# For OpenAPI alone: no NUL, and something that is not Unicode's white space, which is what Pydantic strips.
+_WHITE_SPACE = r"\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_TITLE_PATTERN = rf"^[^\u0000]*[^\u0000{_WHITE_SPACE}][^\u0000]*$"
+_DESCRIPTION_PATTERN = r"^[^\u0000]*$"
+
 Title = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=TITLE_MAX_LENGTH),
     AfterValidator(_without_nul),
+    pydantic.Field(json_schema_extra={"pattern": _TITLE_PATTERN}),
 ]
-Description = Annotated[str, StringConstraints(max_length=DESCRIPTION_MAX_LENGTH), AfterValidator(_without_nul)]
+Description = Annotated[
+    str,
+    StringConstraints(max_length=DESCRIPTION_MAX_LENGTH),
+    AfterValidator(_without_nul),
+    pydantic.Field(json_schema_extra={"pattern": _DESCRIPTION_PATTERN}),
+]
 
 
 EXAMPLE: dict[str, Any] = {"title": "Buy milk", "description": "Two litres"}
