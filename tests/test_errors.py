@@ -12,6 +12,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from tests.service import JSON, ORIGIN, Service, bearer, serving
+from todo_backend.body import BodyLimitMiddleware
 from todo_backend.errors import ErrorMiddleware, TodoError
 from todo_backend.tasks.store import TaskNotFound
 
@@ -276,6 +277,23 @@ def test_a_request_that_a_stop_cuts_off_is_answered() -> None:
     start, body = sent
     assert (start["status"], dict(start["headers"])[b"retry-after"]) == (503, b"1")
     assert json.loads(body["body"]) == {"detail": "The service is stopping"}
+
+
+def test_after_the_body_comes_what_the_server_says() -> None:
+    """As ASGI has it: that the client has left, for example."""
+    messages = iter([{"type": "http.request", "body": b"x"}, {"type": "http.disconnect"}])
+    received: list[Message] = []
+
+    async def receive() -> Message:
+        return next(messages)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        received.extend([await receive(), await receive()])
+
+    scope = {"type": "http", "headers": [(b"content-length", b"1")]}
+    asyncio.run(BodyLimitMiddleware(app)(scope, receive, into([])))
+    assert [message["type"] for message in received] == ["http.request", "http.disconnect"]
+    assert received[0]["body"] == b"x"
 
 
 def into(sent: list[Message]) -> Send:
