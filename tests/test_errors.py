@@ -281,11 +281,11 @@ def test_a_request_that_a_stop_cuts_off_is_answered() -> None:
 
 def test_after_the_body_comes_what_the_server_says() -> None:
     """As ASGI has it: that the client has left, for example."""
-    messages = iter([{"type": "http.request", "body": b"x"}, {"type": "http.disconnect"}])
+    messages: list[Message] = [{"type": "http.disconnect"}, {"type": "http.request", "body": b"x"}]
     received: list[Message] = []
 
     async def receive() -> Message:
-        return next(messages)
+        return messages.pop()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         received.extend([await receive(), await receive()])
