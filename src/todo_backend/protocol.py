@@ -102,9 +102,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self.pipeline[0][0].keep_alive = False
         elif not self._refused and not self.parser.should_upgrade():
             super().on_headers_complete()
-            to = self.transport
-            to = SimpleNamespace(write=to.write, is_closing=to.is_closing, close=self.linger)  # type: ignore[assignment]
-            self.cycle.transport = to
+            transport = self.transport
+            self.cycle.transport = SimpleNamespace(  # type: ignore[assignment]
+                write=transport.write, is_closing=transport.is_closing, close=self.linger
+            )
 
     def on_body(self, body: bytes) -> None:
         if not self._refused:
