@@ -171,6 +171,8 @@ def test_the_service_is_stopped_under_load(tmp_path: Path, strict: Server, proxi
     async def play(stopped: Service) -> None:
         async with load(stopped) as books:
             await eventually(lambda: books.acknowledged >= 100)
+            proxied.delay = 0.05  # so that all are under way at once, each on a connection that there is then
+            await asyncio.sleep(1.5)
             proxied.delay = 1
             await asyncio.sleep(0.7)
             stop = time.monotonic()
