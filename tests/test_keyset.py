@@ -78,6 +78,18 @@ class Answer(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Clock:
+    now = 1000.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The one by which key sets grow old."""
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+    return clock
+
+
 @pytest.fixture
 def counting() -> Iterator[Issuer]:
     with Issuer() as server:
@@ -184,27 +196,24 @@ def test_an_accepted_token_is_remembered(monkeypatch: pytest.MonkeyPatch, lifeti
 
 
 @pytest.mark.proves("AUTH-9", "BA-3")
-def test_a_key_that_was_withdrawn_does_not_stay_good(counting: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_was_withdrawn_does_not_stay_good(counting: Issuer, clock: Clock) -> None:
     """The key set is fetched again when it is 5 minutes old, though every key that is asked for is in it."""
-    clock = 1000.0
-    monkeypatch.setattr(time, "monotonic", lambda: clock)
 
     async def live() -> None:
-        nonlocal clock
         key_set = KeySet(counting.url, on_change=lambda: None)
         assert await key_set.find("1", "EdDSA")
-        clock += 299.9
+        clock.now += 299.9
         assert await key_set.find("1", "EdDSA")
         assert counting.fetches == 1
 
         counting.keys = None
-        clock += 0.1
+        clock.now += 0.1
         assert await key_set.find("1", "EdDSA")  # fetched in vain, and what was there is kept
         assert await key_set.find("1", "EdDSA")  # and not fetched again at once
         assert counting.fetches == 2
 
         counting.keys = KEYS[1:2]
-        clock += 10
+        clock.now += 10
         assert await key_set.find("1", "EdDSA") is None
         assert await key_set.find("2", "ES384")
         assert counting.fetches == 3
@@ -319,27 +328,21 @@ def test_a_key_set_is_fetched_once_for_all_who_wait(counting: Issuer) -> None:
 
 
 @pytest.mark.proves("BA-3")
-def test_a_key_set_is_fetched_again_for_an_unknown_key_and_not_too_often(
-    counting: Issuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = 1000.0
-    monkeypatch.setattr(time, "monotonic", lambda: clock)
-
+def test_a_key_set_is_fetched_again_for_an_unknown_key_and_not_too_often(counting: Issuer, clock: Clock) -> None:
     async def live() -> None:
-        nonlocal clock
         key_set = KeySet(counting.url, on_change=lambda: None)
         assert await key_set.find("1", "EdDSA")
         assert await key_set.find("2", "ES384") is None
         counting.keys = KEYS[:2]
-        clock += 9.9
+        clock.now += 9.9
         assert await key_set.find("2", "ES384") is None
         assert counting.fetches == 1
-        clock += 0.1
+        clock.now += 0.1
         assert await key_set.find("2", "ES384")
         assert counting.fetches == 2
 
         counting.keys = None
-        clock += 10
+        clock.now += 10
         assert await key_set.find("3", "ES256") is None  # fetched in vain, and what was there is kept
         assert await key_set.find("3", "ES256") is None  # and not fetched again at once
         assert await key_set.find("2", "ES384")
@@ -350,14 +353,11 @@ def test_a_key_set_is_fetched_again_for_an_unknown_key_and_not_too_often(
 
 @pytest.mark.proves("BA-3")
 def test_without_a_key_set_there_is_a_503_and_then_recovery(
-    counting: Issuer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    counting: Issuer, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock = 1000.0
-    monkeypatch.setattr(time, "monotonic", lambda: clock)
     counting.keys = None
 
     async def live() -> None:
-        nonlocal clock
         key_set = KeySet(counting.url, on_change=lambda: None)
         for _ in range(3):
             with pytest.raises(KeySetUnavailable) as refusal:
@@ -365,7 +365,7 @@ def test_without_a_key_set_there_is_a_503_and_then_recovery(
             assert refusal.value.headers == {"Retry-After": "10"}
         assert counting.fetches == 1
         counting.keys = KEYS[:1]
-        clock += 10
+        clock.now += 10
         assert await key_set.find("1", "EdDSA")
 
     asyncio.run(live())
