@@ -43,15 +43,15 @@ TESTS = {
     "auth/middleware.py": ["test_auth", "test_errors"],
     "auth/tokens.py": ["test_auth", "test_keyset", "test_hostile_tokens", "test_check", "test_cli"],
     "auth/verifier.py": ["test_keyset", "test_auth", "test_hostile_tokens", "test_check"],
-    "errors.py": ["test_errors", "test_auth"],
-    "strictjson.py": ["test_errors", "test_keyset"],
+    "http/errors.py": ["test_errors", "test_auth"],
+    "http/strict_json.py": ["test_errors", "test_keyset"],
     "tasks/models.py": ["test_tasks", "test_errors", "test_openapi", "test_statement", "test_database"],
     "tasks/routes.py": ["test_tasks", "test_openapi", "test_errors"],
     "tasks/store.py": ["test_tasks", "test_model"],
 }
 SLOW = {  # on demand: their tests wait for time limits
-    "body.py": ["test_errors", "test_hostile_http"],
-    "protocol.py": ["test_hostile_http"],
+    "http/body.py": ["test_errors", "test_hostile_http"],
+    "server/protocol.py": ["test_hostile_http"],
 }
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {

@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 from typer.testing import CliRunner
 
-from todo_backend import cli
 from todo_backend.auth import tokens
+from todo_backend.cli import commands as cli
 from todo_backend.settings import REMEDIES
 
 PROGRAM = str(Path(sys.executable).with_name("todo-backend"))

@@ -19,7 +19,7 @@ from tests.frontend import FOLDER, Frontend, better_auth, build, free_port, requ
 from tests.service import SECRET, Service, invoke, serving
 from tests.test_auth import make
 from tests.test_docs import blocks
-from todo_backend.check import CURES
+from todo_backend.cli.check import CURES
 
 pytestmark = pytest.mark.xdist_group("better_auth")
 

@@ -37,8 +37,9 @@ from tests.service import (
     start,
     wait_until,
 )
-from todo_backend import cli, signals
+from todo_backend.cli import commands as cli
 from todo_backend.database.embedded import EmbeddedServerFailed, _socket_folder, embedded_server
+from todo_backend.server import signals
 
 ROOT = Path(__file__).parent.parent
 

@@ -25,7 +25,7 @@ from tests.proxy import Proxy
 from tests.service import SECRET, Service, bearer, run, serving, wait_until
 from todo_backend.database import migrations, startup
 from todo_backend.database.startup import DatabaseRefused
-from todo_backend.server import check_database
+from todo_backend.server.run import check_database
 from todo_backend.settings import Settings
 from todo_backend.tasks.models import Task
 

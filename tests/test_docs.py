@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from tests.service import SECRET
 from tests.test_auth import ED25519, GOOD, make
-from todo_backend import cli, errors
-from todo_backend.errors import TodoError
+from todo_backend.cli import commands as cli
+from todo_backend.http import errors
+from todo_backend.http.errors import TodoError
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

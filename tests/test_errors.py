@@ -12,8 +12,8 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from tests.service import JSON, ORIGIN, Service, bearer, serving
-from todo_backend.body import BodyLimitMiddleware
-from todo_backend.errors import ErrorMiddleware, TodoError
+from todo_backend.http.body import BodyLimitMiddleware
+from todo_backend.http.errors import ErrorMiddleware, TodoError
 from todo_backend.tasks.store import TaskNotFound
 
 ASTRAL = "\N{GRINNING FACE}"  # one code point, two UTF-16 units, four bytes

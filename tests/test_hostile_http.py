@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.service import ORIGIN, Service, bearer, wait_until
 from tests.test_docs import ROOT
-from todo_backend import protocol
+from todo_backend.server import protocol
 
 NOT_HTTP = "Not an HTTP request that can be answered"
 NO_TOKEN = "The Authorization header is missing"

@@ -24,7 +24,7 @@ from todo_backend.auth import keyset, tokens
 from todo_backend.auth.keyset import JWKS_PATH, KeySet, KeySetUnavailable, NoKeySet, fetch
 from todo_backend.auth.tokens import InvalidToken
 from todo_backend.auth.verifier import Verifier
-from todo_backend.check import CURES
+from todo_backend.cli.check import CURES
 from todo_backend.database import session, statement
 
 EDDSA, ES384 = Ed25519PrivateKey.generate(), generate_private_key(SECP384R1())

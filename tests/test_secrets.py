@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.proxy import Proxy
 from tests.service import JSON, Service, invoke, run, serving
 from tests.test_auth import GOOD, encode, make
-from todo_backend.server import WithoutQuery
+from todo_backend.server.run import WithoutQuery
 from todo_backend.settings import Settings
 
 # All made up.

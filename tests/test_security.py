@@ -10,7 +10,8 @@ import pytest
 from tests import test_hostile_tokens as tokens
 from tests.test_docs import ROOT
 from tests.test_hostile_http import CASES
-from todo_backend import body, protocol
+from todo_backend.http import body
+from todo_backend.server import protocol
 
 PAGE = (ROOT / "docs" / "security.md").read_text()
 

@@ -3,7 +3,7 @@
 import gc
 import sys
 
-from todo_backend import signals
+from todo_backend.server import signals
 
 
 def main() -> None:
@@ -11,7 +11,7 @@ def main() -> None:
         signals.watch()  # before all else is imported, which takes a second
         gc.disable()  # looking for garbage makes that a third longer; server.configure() ends this
 
-    from todo_backend.cli import run
+    from todo_backend.cli.commands import run
 
     run()
 

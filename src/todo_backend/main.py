@@ -15,15 +15,15 @@ from todo_backend import __version__
 from todo_backend.auth.dependencies import ProtectedAPI
 from todo_backend.auth.middleware import AuthMiddleware, NoStoreMiddleware
 from todo_backend.auth.verifier import Verifier
-from todo_backend.body import BodyLimitMiddleware
-from todo_backend.cors import ListedOriginsMiddleware
 from todo_backend.database.session import SessionDep, run
 from todo_backend.database.startup import open_database
 from todo_backend.database.statement import Statement
-from todo_backend.errors import ErrorMiddleware, add_error_handlers
-from todo_backend.openapi import refusals
+from todo_backend.http.body import BodyLimitMiddleware
+from todo_backend.http.cors import ListedOriginsMiddleware
+from todo_backend.http.errors import ErrorMiddleware, add_error_handlers
+from todo_backend.http.openapi import refusals
+from todo_backend.server.signals import stop_with_parent
 from todo_backend.settings import Settings
-from todo_backend.signals import stop_with_parent
 from todo_backend.tasks.routes import router
 
 PING = Statement(select(1))

@@ -8,9 +8,9 @@ from typing import Any
 
 import jwt
 
-from todo_backend import strictjson
 from todo_backend.auth.tokens import ASYMMETRIC
-from todo_backend.errors import TodoError
+from todo_backend.http import strict_json
+from todo_backend.http.errors import TodoError
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ async def fetch(url: str) -> list[jwt.PyJWK]:
 
     try:
         async with asyncio.timeout(TIME_LIMIT), httpx.AsyncClient() as client:
-            answer = strictjson.loads((await client.get(url)).raise_for_status().content)
+            answer = strict_json.loads((await client.get(url)).raise_for_status().content)
     # ImportError and OSError: of proxies and certificates that the environment names to httpx.
     except (httpx.HTTPError, httpx.InvalidURL, ImportError, OSError, ValueError) as error:
         raise NoKeySet(str(error).partition("\n")[0] or "no answer in time") from error

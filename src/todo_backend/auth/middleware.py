@@ -4,7 +4,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_backend.auth.tokens import InvalidToken
 from todo_backend.auth.verifier import Verifier
-from todo_backend.errors import TodoError
+from todo_backend.http.errors import TodoError
 
 PREFIX = "/api"
 

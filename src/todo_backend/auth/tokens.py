@@ -6,7 +6,7 @@ from typing import Any
 
 import jwt
 
-from todo_backend import strictjson
+from todo_backend.http import strict_json
 
 HMAC = "HS256"
 ASYMMETRIC = ("EdDSA", "ES256", "ES384", "ES512", "RS256", "PS256")
@@ -30,7 +30,7 @@ class InvalidToken(Exception):
 
     Args:
         cure: what to change in Better Auth's configuration, where that is not said by the reason: a key of
-            todo_backend.check.CURES.
+            todo_backend.cli.check.CURES.
     """
 
     def __init__(self, reason: str, cure: str = "") -> None:
@@ -83,7 +83,7 @@ def read_claims(token: str, key: bytes | jwt.PyJWK, algorithm: str, *, now: floa
         InvalidToken: the token is not accepted.
     """
     try:
-        claims = strictjson.loads(_jws.decode(token, key, [algorithm]))
+        claims = strict_json.loads(_jws.decode(token, key, [algorithm]))
     except jwt.InvalidSignatureError:
         what, cure = ("BETTER_AUTH_SECRET", "secret") if algorithm == HMAC else ("its key", "key set")
         raise InvalidToken(f"The token's signature does not match {what}", cure) from None

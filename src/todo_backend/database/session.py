@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from todo_backend.database.statement import Statement
-from todo_backend.errors import TodoError
+from todo_backend.http.errors import TodoError
 
 log = logging.getLogger(__name__)
 

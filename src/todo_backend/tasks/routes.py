@@ -8,9 +8,9 @@ from pydantic import BeforeValidator
 from pydantic_core import PydanticKnownError
 
 from todo_backend.auth.dependencies import CurrentUser
-from todo_backend.body import StrictJSONRoute
 from todo_backend.database.session import SessionDep
-from todo_backend.openapi import refusals
+from todo_backend.http.body import StrictJSONRoute
+from todo_backend.http.openapi import refusals
 from todo_backend.tasks import store
 from todo_backend.tasks.models import TaskCreate, TaskRead, TaskUpdate
 

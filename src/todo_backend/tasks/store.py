@@ -29,7 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from todo_backend.database.session import run
 from todo_backend.database.statement import Statement
-from todo_backend.errors import TodoError
+from todo_backend.http.errors import TodoError
 from todo_backend.tasks.models import Task, TaskCreate, TaskRead, TaskUpdate
 
 Status = Literal["all", "pending", "completed"]

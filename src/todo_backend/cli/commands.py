@@ -14,8 +14,8 @@ from typing import Annotated
 import dotenv
 import typer
 
-from todo_backend import signals
 from todo_backend.auth import tokens
+from todo_backend.server import signals
 from todo_backend.settings import CannotStart, Settings, TokenSettings
 
 DEV_USER = "dev-user"
@@ -54,8 +54,8 @@ def dev(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     """
     from contextlib import ExitStack
 
-    from todo_backend import server
     from todo_backend.database.embedded import embedded_server
+    from todo_backend.server import run as server
 
     _ensure_secret()
     TokenSettings.load()  # a bad secret is told before PostgreSQL is started
@@ -84,7 +84,7 @@ def serve(
     """
     settings = Settings.load()
 
-    from todo_backend import server
+    from todo_backend.server import run as server
 
     with server.listen(host, port) as listener:
         server.serve(settings, listener, workers=workers)
@@ -116,7 +116,7 @@ def check(
     """
     import asyncio
 
-    from todo_backend.check import Finding, examine
+    from todo_backend.cli.check import Finding, examine
 
     async def report() -> list[Finding]:
         findings = []
@@ -128,7 +128,7 @@ def check(
             findings.append(finding)
         return findings
 
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # for psycopg's sake, see server.py
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # psycopg needs it, see server/run.py
         findings = runner.run(report())
     if not all(finding.well for finding in findings):
         raise typer.Exit(1)

@@ -10,8 +10,8 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from todo_backend import strictjson
-from todo_backend.errors import TodoError
+from todo_backend.http import strict_json
+from todo_backend.http.errors import TodoError
 
 MAX_BODY_BYTES = 64 * 1024
 TIME_LIMIT = 10.0  # seconds for the body to arrive
@@ -97,7 +97,7 @@ class StrictJSONRequest(Request):
 
     async def json(self) -> Any:
         try:
-            return strictjson.loads(await self.body())
+            return strict_json.loads(await self.body())
         except ValueError as error:
             raise json.JSONDecodeError(str(error), "", 0) from error
 

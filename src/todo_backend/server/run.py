@@ -13,9 +13,9 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from todo_backend.database.startup import open_database
-from todo_backend.protocol import SHUTDOWN_LIMIT
+from todo_backend.server.protocol import SHUTDOWN_LIMIT
+from todo_backend.server.signals import hand_over
 from todo_backend.settings import CannotStart, Settings
-from todo_backend.signals import hand_over
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def configure(settings: Settings, **options: Any) -> uvicorn.Config:
     return uvicorn.Config(
         "todo_backend.main:app",
         loop=LOOP,
-        http="todo_backend.protocol:BoundedProtocol",
+        http="todo_backend.server.protocol:BoundedProtocol",
         ws="none",
         lifespan="on",
         server_header=False,
@@ -138,7 +138,7 @@ def serve_reloading(settings: Settings, listener: socket.socket) -> None:
     """Serve until a signal comes, and begin anew whenever the code of this package changes."""
     from uvicorn.supervisors import ChangeReload  # which brings what watches files along
 
-    config = configure(settings, reload=True, reload_dirs=[str(Path(__file__).parent)])
+    config = configure(settings, reload=True, reload_dirs=[str(Path(__file__).parents[1])])
     supervisor = ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener])
     hand_over(supervisor.signal_handler)
     supervisor.run()

@@ -4,9 +4,9 @@ TodoError
     ├── Unauthorized         401  auth/middleware.py
     ├── TaskNotOwned         403  tasks/store.py
     ├── TaskNotFound         404  tasks/store.py
-    ├── BodyTooSlow          408  body.py
-    ├── BodyTooLarge         413  body.py
-    ├── ServiceStopping      503  errors.py
+    ├── BodyTooSlow          408  http/body.py
+    ├── BodyTooLarge         413  http/body.py
+    ├── ServiceStopping      503  http/errors.py
     ├── DatabaseUnavailable  503  database/session.py
     └── KeySetUnavailable    503  auth/keyset.py
 """
@@ -22,7 +22,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from todo_backend.openapi import Fault, InvalidRequest
+from todo_backend.http.openapi import Fault, InvalidRequest
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""The console program: docs/spec.md, "Startup & CORS Configuration"."""

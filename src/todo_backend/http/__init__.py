@@ -1,0 +1,1 @@
+"""Errors, CORS, request bodies, OpenAPI: docs/spec.md, "Error Handling & Validation"."""

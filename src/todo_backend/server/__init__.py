@@ -1,0 +1,1 @@
+"""uvicorn, its limits, and signals: docs/spec.md, "Startup & CORS Configuration"."""
