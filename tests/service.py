@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from todo_backend.auth import tokens
 from todo_backend.cli import commands as cli
-from todo_backend.settings import REMEDIES
+from todo_backend.settings import HINTS
 
 PROGRAM = str(Path(sys.executable).with_name("todo-backend"))
 SECRET = "a-secret-for-tests-that-guards-nothing"  # made up
@@ -145,5 +145,5 @@ def run(folder: Path, *arguments: str, **variables: str) -> subprocess.Completed
 def invoke(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run `todo-backend` to its end as `run` does, but in this process, which is faster."""
     with contextlib.chdir(folder):
-        ended = CliRunner().invoke(cli.app, arguments, env=dict.fromkeys(REMEDIES) | variables)
+        ended = CliRunner().invoke(cli.app, arguments, env=dict.fromkeys(HINTS) | variables)
     return subprocess.CompletedProcess(arguments, ended.exit_code, ended.stdout, ended.stderr)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.service import run
-from todo_backend.settings import REMEDIES, InvalidSettings, Settings
+from todo_backend.settings import HINTS, InvalidSettings, Settings
 
 ROOT = Path(__file__).parent.parent
 NEON = (
@@ -20,7 +20,7 @@ VALID = {"DATABASE_URL": NEON, "BETTER_AUTH_SECRET": "s" * 32}
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder, and an environment without our variables."""
     monkeypatch.chdir(tmp_path)
-    for name in REMEDIES:
+    for name in HINTS:
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 
@@ -189,5 +189,5 @@ def test_serve_tells_every_bad_variable_on_a_line_of_its_own(folder: Path) -> No
 @pytest.mark.parametrize("document", ["README.md", "docs/spec.md", ".env.example"])
 def test_every_variable_is_documented(document: str) -> None:
     text = (ROOT / document).read_text()
-    assert {name.upper() for name in Settings.model_fields} == set(REMEDIES)
-    assert [name for name in REMEDIES if name not in text] == []
+    assert {name.upper() for name in Settings.model_fields} == set(HINTS)
+    assert [name for name in HINTS if name not in text] == []
