@@ -274,17 +274,17 @@ def test_without_bearer_credentials_the_challenge_is_bare(anonymous: httpx.Clien
     assert answer.json() == {"detail": f"The Authorization header {fault}"}
 
 
-CURE = "send the token of authClient.token()"
+HINT = "send the token of authClient.token()"
 
 
 @pytest.mark.proves("AUTH-7")
 @pytest.mark.parametrize(
     ("token", "reason"),
     [
-        ("x", f"The token is not a JWT; Better Auth's session token is none: {CURE}"),
+        ("x", f"The token is not a JWT; Better Auth's session token is none: {HINT}"),
         (
             make({"exp": NOW, "session": {}}),
-            f"The token has no sub claim, it is Better Auth's session cookie: {CURE}",
+            f"The token has no sub claim, it is Better Auth's session cookie: {HINT}",
         ),
         ("a.b.c", "The token is not a well-formed JWT"),
         (make(b"{"), "The token is not a well-formed JWT"),

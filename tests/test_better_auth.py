@@ -19,7 +19,7 @@ from tests.frontend import FOLDER, Frontend, better_auth, build, free_port, requ
 from tests.service import SECRET, Service, invoke, serving
 from tests.test_auth import make
 from tests.test_docs import blocks
-from todo_backend.cli.check import CURES
+from todo_backend.cli.check_token import HINTS
 
 pytestmark = pytest.mark.xdist_group("better_auth")
 
@@ -253,10 +253,10 @@ def test_check_says_what_to_change(
     tmp_path: Path, service: Service, url: Callable[[str], str], mistakes: dict[str, str], mistake: str
 ) -> None:
     ended = check(tmp_path, url("shared"), "--token", mistakes[mistake])
-    cures = {"eddsa": "algorithm", "session": "client", "cookie": "client"}
+    hints = {"eddsa": "algorithm", "session": "client", "cookie": "client"}
     assert ended.returncode == 1
     assert f"FAIL  Token      {MISTAKES[mistake]}\n" in ended.stdout
-    for line in CURES[cures.get(mistake, mistake)].splitlines():
+    for line in HINTS[hints.get(mistake, mistake)].splitlines():
         assert line in ended.stdout
     assert mistakes[mistake] not in ended.stdout
     assert "\x1b" not in ended.stdout
@@ -297,9 +297,9 @@ def test_the_documented_auth_ts_is_the_one_that_runs(way: str) -> None:
 
 
 @pytest.mark.proves("BA-6", "BA-7")
-def test_the_cure_that_check_prints_is_the_one_that_runs() -> None:
+def test_the_hint_that_check_prints_is_the_one_that_runs() -> None:
     source = (FOLDER / "ways" / "hs256.ts").read_text()
-    code = [line.strip() for line in CURES["algorithm"].split("\n\n", 1)[1].splitlines() if line.strip()]
+    code = [line.strip() for line in HINTS["algorithm"].split("\n\n", 1)[1].splitlines() if line.strip()]
     assert [line for line in code if line not in source] == []
 
 

@@ -24,7 +24,7 @@ from todo_backend.auth import keyset, tokens
 from todo_backend.auth.keyset import JWKS_PATH, KeySet, KeySetUnavailable, NoKeySet, fetch
 from todo_backend.auth.tokens import InvalidToken
 from todo_backend.auth.verifier import Verifier
-from todo_backend.cli.check import CURES
+from todo_backend.cli.check_token import HINTS
 from todo_backend.database import session, statement
 
 EDDSA, ES384 = Ed25519PrivateKey.generate(), generate_private_key(SECP384R1())
@@ -264,7 +264,7 @@ def test_what_is_remembered_is_bounded() -> None:
 
 @pytest.mark.proves("BA-5")
 @pytest.mark.parametrize(
-    ("token", "cure"),
+    ("token", "hint"),
     [
         (make(GOOD, {"alg": "none"}), "algorithm"),
         (make(GOOD, {"alg": "ES512"}), "key set"),
@@ -280,26 +280,26 @@ def test_what_is_remembered_is_bounded() -> None:
     ],
     ids=itertools.count(),
 )
-def test_a_refusal_names_its_cure(issuer: str, token: str, cure: str) -> None:
+def test_a_refusal_names_its_hint(issuer: str, token: str, hint: str) -> None:
     with pytest.raises(InvalidToken) as refusal:
         asyncio.run(Verifier(SECRET.encode(), issuer).verify(token))
-    assert refusal.value.cure == cure
-    assert cure in {"", *CURES}
+    assert refusal.value.hint == hint
+    assert hint in {"", *HINTS}
 
 
 @pytest.mark.proves("BA-5")
-def test_an_audience_that_is_another_has_a_cure_too(issuer: str) -> None:
+def test_an_audience_that_is_another_has_a_hint_too(issuer: str) -> None:
     token = jwt.encode(GOOD | {"iss": issuer, "aud": "another"}, EDDSA, "EdDSA", {"kid": "1"})
     with pytest.raises(InvalidToken, match="aud claim") as refusal:
         asyncio.run(Verifier(SECRET.encode(), issuer).verify(token))
-    assert refusal.value.cure == "issuer"
+    assert refusal.value.hint == "issuer"
 
 
 @pytest.mark.proves("BA-5")
-def test_an_asymmetric_token_without_a_key_set_has_a_cure_too() -> None:
+def test_an_asymmetric_token_without_a_key_set_has_a_hint_too() -> None:
     with pytest.raises(InvalidToken) as refusal:
         asyncio.run(Verifier(SECRET.encode()).verify(jwt.encode(GOOD, EDDSA, "EdDSA")))
-    assert refusal.value.cure == "algorithm"
+    assert refusal.value.hint == "algorithm"
 
 
 @pytest.mark.proves("BA-4", "BA-5")

@@ -29,13 +29,13 @@ class InvalidToken(Exception):
     """A token that is not accepted; its text is the reason, one ASCII sentence that never quotes the token.
 
     Args:
-        cure: what to change in Better Auth's configuration, where that is not said by the reason: a key of
-            todo_backend.cli.check.CURES.
+        hint: what to change in Better Auth's configuration, where that is not said by the reason: a key of
+            todo_backend.cli.check_token.HINTS.
     """
 
-    def __init__(self, reason: str, cure: str = "") -> None:
+    def __init__(self, reason: str, hint: str = "") -> None:
         super().__init__(reason)
-        self.cure = cure
+        self.hint = hint
 
 
 def sign(user_id: str, *, secret: bytes, lifetime: int) -> str:
@@ -85,8 +85,8 @@ def read_claims(token: str, key: bytes | jwt.PyJWK, algorithm: str, *, now: floa
     try:
         claims = strict_json.loads(_jws.decode(token, key, [algorithm]))
     except jwt.InvalidSignatureError:
-        what, cure = ("BETTER_AUTH_SECRET", "secret") if algorithm == HMAC else ("its key", "key set")
-        raise InvalidToken(f"The token's signature does not match {what}", cure) from None
+        what, hint = ("BETTER_AUTH_SECRET", "secret") if algorithm == HMAC else ("its key", "key set")
+        raise InvalidToken(f"The token's signature does not match {what}", hint) from None
     except (jwt.InvalidTokenError, ValueError):
         raise InvalidToken("The token is not a well-formed JWT") from None
     if not isinstance(claims, dict):

@@ -116,21 +116,22 @@ def check(
     """
     import asyncio
 
-    from todo_backend.cli.check import Finding, examine
+    from todo_backend.cli.check import run_checks
+    from todo_backend.cli.check_result import CheckResult
 
-    async def report() -> list[Finding]:
-        findings = []
-        async for finding in examine(token):
-            mark = typer.style("ok  ", fg="green") if finding.well else typer.style("FAIL", fg="red")
-            typer.echo(f"{mark}  {finding.subject:<9}  {finding.text}")
-            if finding.cure:
-                typer.echo("\n" + textwrap.indent(finding.cure, " " * 6) + "\n")
-            findings.append(finding)
-        return findings
+    async def report() -> list[CheckResult]:
+        results = []
+        async for result in run_checks(token):
+            mark = typer.style("ok  ", fg="green") if result.ok else typer.style("FAIL", fg="red")
+            typer.echo(f"{mark}  {result.subject:<9}  {result.text}")
+            if result.hint:
+                typer.echo("\n" + textwrap.indent(result.hint, " " * 6) + "\n")
+            results.append(result)
+        return results
 
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # psycopg needs it, see server/run.py
-        findings = runner.run(report())
-    if not all(finding.well for finding in findings):
+        results = runner.run(report())
+    if not all(result.ok for result in results):
         raise typer.Exit(1)
 
 

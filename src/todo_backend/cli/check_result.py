@@ -1,0 +1,17 @@
+"""What `todo-backend check` says of one thing."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class CheckResult:
+    """One thing that was looked at.
+
+    Attributes:
+        hint: what to do about it, in lines of its own; empty where nothing is.
+    """
+
+    subject: str
+    ok: bool
+    text: str
+    hint: str = ""
