@@ -22,7 +22,7 @@ from bench import pgbench, postgres
 from bench.workload import SECRET, SMALL
 from todo_backend.auth.tokens import sign
 from todo_backend.auth.verifier import Verifier
-from todo_backend.database.session import run
+from todo_backend.database.executor import Executor
 from todo_backend.database.startup import Database, open_database
 from todo_backend.tasks import store
 from todo_backend.tasks.models import Task, TaskRead
@@ -116,7 +116,6 @@ async def database_steps(database: Database) -> None:
         Task.user_id == bindparam("owner"),  # type: ignore[arg-type]
     )
     many = select(Task).where(Task.user_id == bindparam("owner")).order_by(Task.id)  # type: ignore[arg-type]
-    info = {"database": database, "deadline": asyncio.get_running_loop().time() + 3600}
     reader = TypeAdapter(list[TaskRead])
 
     async def by_session() -> Task | None:
@@ -128,15 +127,15 @@ async def database_steps(database: Database) -> None:
             found = (await db.execute(many, {"owner": OWNER})).scalars().all()
             return reader.dump_json(reader.validate_python(found, from_attributes=True))
 
-    db = AsyncSession(database.engine, info=info)
+    db = Executor(database, asyncio.get_running_loop().time() + 3600)
     values = {"task_id": TASK_ID, "owner": OWNER}
     whole = request_to(app, f"/api/tasks/{TASK_ID}", sign(OWNER, secret=SECRET.encode(), lifetime=3600), database)
-    await compare("this service without uvicorn, or its statement alone", whole, lambda: run(db, store.GET, values))
-    await compare("a task through the session, or on its driver", by_session, lambda: run(db, store.GET, values))
+    await compare("this service without uvicorn, or its statement alone", whole, lambda: db.run(store.GET, values))
+    await compare("a task through the session, or on its driver", by_session, lambda: db.run(store.GET, values))
     await compare(
         "20 tasks as models and Pydantic's JSON, or as PostgreSQL's",
         list_by_session,
-        lambda: run(db, store.LIST, {"owner": OWNER}),
+        lambda: db.run(store.LIST, {"owner": OWNER}),
     )
 
 

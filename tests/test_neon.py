@@ -1,7 +1,6 @@
 """The URL as Neon gives it, to a server as strict as Neon's, and through a pooler like Neon's."""
 
 import asyncio
-import contextlib
 import subprocess
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from tests.rig.load import eventually, load
 from tests.rig.middleman import Middleman
 from tests.rig.postgres import NEON, Server, make_certificate
 from tests.service import SECRET, Service, run, serving
-from todo_backend.database.engine import create_engine
+from todo_backend.database.connection import Connection
 
 SETTINGS = {"BETTER_AUTH_SECRET": SECRET}
 
@@ -137,12 +136,8 @@ def test_every_parameter_reaches_libpq(strict: Server) -> None:
     query = "&".join(f"{name}={value.replace(' ', '%20').replace('=', '%3D')}" for name, value in given.items())
 
     async def used() -> dict[str, str]:
-        engine = create_engine(strict.url("postgres", "?" + query), pool_size=1)
-        async with contextlib.aclosing(await engine.connect()) as connection:
-            raw = (await connection.get_raw_connection()).driver_connection
-            assert raw
-            options = {option.keyword.decode(): option.val for option in raw.pgconn.info}
-        await engine.dispose()
+        async with await Connection.open(strict.url("postgres", "?" + query)) as connection:
+            options = {option.keyword.decode(): option.val for option in connection.pgconn.info}
         return {name: (options[name] or b"").decode() for name in given}
 
     assert asyncio.run(used()) == given
@@ -154,7 +149,7 @@ def test_connect_timeout_counts(tmp_path: Path, strict: Server) -> None:
         proxy.stall()
         url = strict.url(parameters=f"{NEON}&connect_timeout=2", port=proxy.port)
         with serving(tmp_path, url, healthy=False) as service:
-            service.wait_for_log("trying again: connection timeout expired")
+            service.wait_for_log("retrying: connection timeout expired")
 
 
 @pytest.mark.proves("REL-2")

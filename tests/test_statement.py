@@ -1,9 +1,7 @@
 """Statements on the driver: what PostgreSQL writes, what is repeated, and what is not."""
 
 import asyncio
-import gc
 import itertools
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,13 +11,12 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 from sqlalchemy import Text, bindparam, func, select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.proxy import Proxy
 from tests.service import Service, bearer, serving
-from todo_backend.database.engine import create_engine
+from todo_backend.database.connection import Connection
 from todo_backend.database.statement import Statement
-from todo_backend.tasks.models import Task, TaskRead
+from todo_backend.tasks.models import TaskRead
 
 INSERT = "INSERT INTO tasks (user_id, title, description, created_at, updated_at) VALUES (%s, %s, %s, %s, %s)"
 TITLES = [
@@ -53,33 +50,9 @@ def test_postgresql_writes_what_pydantic_would(client: httpx.Client, user: str, 
         assert client.get(f"/api/tasks/{task['id']}").json() == task
 
 
-@pytest.mark.proves("DATA-11")
-def test_whoever_works_with_models_can(client: httpx.Client, user: str, url: Callable[[str], str]) -> None:
-    """As the docstring of get_db says: in `async with db:`."""
-
-    async def create() -> Task:
-        engine = create_engine(url("shared"), pool_size=1)
-        async with AsyncSession(engine, expire_on_commit=False) as db:
-            db.add(task := Task(user_id=user, title="x"))
-            await db.commit()
-            await db.refresh(task)
-        await engine.dispose()
-        return task
-
-    created = TaskRead.model_validate(asyncio.run(create()))
-    assert [TaskRead.model_validate(task) for task in client.get("/api/tasks").json()] == [created]
-    assert (created.completed, created.description) == (False, None)
-
-
 async def value_of(url: str, statement: Statement, values: dict[str, Any]) -> bytes:
-    engine = create_engine(url, pool_size=1)
-    connection = await engine.raw_connection()
-    driver: Any = connection.driver_connection
-    try:
-        return await asyncio.wait_for(statement.run_on(driver, values), 30)
-    finally:
-        connection.close()
-        await engine.dispose()
+    async with await Connection.open(url) as connection:
+        return await asyncio.wait_for(statement.run_on(connection, values), 30)
 
 
 def test_more_than_the_network_takes_at_once(proxy: Proxy) -> None:
@@ -93,22 +66,18 @@ def test_an_answer_that_comes_as_the_statement_is_given_up(
     """An event loop may find both in one turn, and tell of the answer last."""
 
     async def give_up() -> None:
-        engine = create_engine(url("postgres"), pool_size=1)
-        connection = await engine.raw_connection()
-        driver: Any = connection.driver_connection
         callbacks: list[Callable[[], None]] = []
+        connection = await Connection.open(url("postgres"))
         with monkeypatch.context() as patch:
             loop = asyncio.get_running_loop()
             patch.setattr(loop, "add_reader", lambda _, callback: callbacks.append(callback))
-            asked = asyncio.create_task(Statement(select(1)).run_on(driver, {}))
+            asked = asyncio.create_task(Statement(select(1)).run_on(connection, {}))
             await asyncio.sleep(0.2)
             asked.cancel()
             callbacks[0]()
         with pytest.raises(asyncio.CancelledError):
             await asked
-        await driver.close()
-        connection.close()
-        await engine.dispose()
+        await connection.close()
 
     asyncio.run(give_up())
 
@@ -149,24 +118,3 @@ def test_the_log_has_nothing_of_a_row(tmp_path: Path, database: str, url: Callab
         assert client.post("/api/tasks", json={"title": "x", "description": "private"}).status_code == 500
         assert "violates check constraint" in service.log.read_text()
         assert "private" not in service.log.read_text()
-
-
-@pytest.mark.proves("DATA-5")
-def test_connections_that_are_given_up_while_they_are_made_are_closed(proxy: Proxy) -> None:
-    async def give_up(times: int) -> None:
-        engine = create_engine(proxy.url("postgres"), pool_size=10)
-        for number in range(times):
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(engine.raw_connection(), 0.001 * number)
-        deadline = time.monotonic() + 5
-        while proxy.open_connections:
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.02)
-
-    proxy.stall()
-    gc.disable()
-    try:
-        asyncio.run(give_up(40))
-    finally:
-        gc.enable()
-    assert proxy.connections > 0

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.service import WAITING, Service, bearer, wait_until
+from todo_backend.database.executor import Executor
 from todo_backend.tasks import store
 
 OPERATIONS: list[tuple[str, str, dict[str, Any] | None]] = [
@@ -238,13 +238,16 @@ def test_not_an_integer(client: httpx.Client, method: str, path: str, body: Any,
     assert answer.json()["detail"].startswith("task_id: Input should be a valid integer")
 
 
-def test_a_task_that_comes_between_is_not_found_by_its_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_that_comes_between_is_not_found_by_its_owner() -> None:
     """The second statement of a refusal may see a task that the first did not; its owner is not told 403."""
     answers = [b"", b"me"]
 
-    async def run(*_: object) -> bytes:
-        return answers.pop(0)
+    class Scripted(Executor):
+        def __init__(self) -> None:
+            pass
 
-    monkeypatch.setattr(store, "run", run)
+        async def run(self, *_: object) -> bytes:
+            return answers.pop(0)
+
     with pytest.raises(store.TaskNotFound):
-        asyncio.run(store.get_task(AsyncSession(), "me", 1))
+        asyncio.run(store.get_task(Scripted(), "me", 1))

@@ -15,7 +15,7 @@ from todo_backend import __version__
 from todo_backend.auth.dependencies import ProtectedAPI
 from todo_backend.auth.middleware import AuthMiddleware, NoStoreMiddleware
 from todo_backend.auth.verifier import Verifier
-from todo_backend.database.session import SessionDep, run
+from todo_backend.database.executor import ExecutorDep
 from todo_backend.database.startup import open_database
 from todo_backend.database.statement import Statement
 from todo_backend.http.body import BodyLimitMiddleware
@@ -28,6 +28,10 @@ from todo_backend.tasks.routes import router
 
 PING = Statement(select(1))
 
+# Seconds that a worker waits for the database before it accepts requests, which then wait for themselves.
+# `serve` and `dev` have waited before, and know of permanent errors.
+WORKER_TIMEOUT = 2.0
+
 
 def create_app(settings: Settings) -> ProtectedAPI:
     """Return the service for these settings."""
@@ -38,7 +42,7 @@ def create_app(settings: Settings) -> ProtectedAPI:
         # What the start has made stays. Looking through it for garbage would hold all requests up.
         gc.freeze()
         url = settings.database_url.get_secret_value()
-        async with open_database(url, pool_size=settings.database_pool_size) as database:
+        async with open_database(url, pool_size=settings.database_pool_size, timeout=WORKER_TIMEOUT) as database:
             yield {"database": database}
 
     # For those who run it by uvicorn itself; `serve` and `dev` set up the whole log.
@@ -75,9 +79,9 @@ def operation_id(route: APIRoute) -> str:
     return route.name
 
 
-async def health(db: SessionDep) -> dict[str, str]:
+async def health(db: ExecutorDep) -> dict[str, str]:
     """Whether the database answers."""
-    await run(db, PING, {})
+    await db.run(PING, {})
     return {"status": "ok"}
 
 

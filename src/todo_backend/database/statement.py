@@ -16,7 +16,7 @@ from psycopg.pq.abc import PGconn, PGresult
 from sqlalchemy import Select, UpdateBase
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-CANCEL_LIMIT = 1.5  # seconds in which the server is told to stop a statement
+from todo_backend.database.connection import CANCEL_TIMEOUT
 
 
 class Statement:
@@ -48,7 +48,7 @@ class Statement:
             result = await _receive(connection.pgconn)
         except asyncio.CancelledError:
             with contextlib.suppress(psycopg.Error):
-                await connection.cancel_safe(timeout=CANCEL_LIMIT)
+                await connection.cancel_safe(timeout=CANCEL_TIMEOUT)
             raise
         if result.status != ExecStatus.TUPLES_OK:
             error = error_from_result(result)

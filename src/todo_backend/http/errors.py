@@ -7,7 +7,7 @@ TodoError
     ├── BodyTooSlow          408  http/body.py
     ├── BodyTooLarge         413  http/body.py
     ├── ServiceStopping      503  http/errors.py
-    ├── DatabaseUnavailable  503  database/session.py
+    ├── DatabaseUnavailable  503  database/executor.py
     └── KeySetUnavailable    503  auth/keyset.py
 """
 

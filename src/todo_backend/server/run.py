@@ -14,7 +14,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from todo_backend.database.startup import open_database
 from todo_backend.server.protocol import SHUTDOWN_LIMIT
-from todo_backend.server.signals import hand_over
+from todo_backend.server.signals import hand_over, stopping
 from todo_backend.settings import CannotStart, Settings
 
 log = logging.getLogger(__name__)
@@ -96,25 +96,33 @@ def configure(settings: Settings, **options: Any) -> uvicorn.Config:
 
 
 def check_database(settings: Settings) -> None:
-    """Bring the schema up to date, and end where no worker would get any further; one that is away may come back.
+    """Bring the schema up to date, and end where no worker would get any further; an outage may end.
 
     Raises:
-        DatabaseRefused: the database is there, and waiting will not help.
+        PermanentDatabaseError: the database is there, and waiting will not help.
     """
 
     async def open_and_close() -> None:
         async with open_database(settings.database_url.get_secret_value(), pool_size=1):
             pass
 
+    async def open_unless_stopped() -> None:
+        opening = asyncio.create_task(open_and_close())
+        while not opening.done() and not stopping.is_set():
+            await asyncio.wait([opening], timeout=0.1)
+        if opening.done():
+            opening.result()
+        opening.cancel()
+
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        runner.run(open_and_close())
+        runner.run(open_unless_stopped())
 
 
 def serve(settings: Settings, listener: socket.socket, *, workers: int) -> None:
     """Serve until a signal comes.
 
     Raises:
-        DatabaseRefused, WorkersFailed: nothing was served.
+        PermanentDatabaseError, WorkersFailed: nothing was served.
     """
     # The log is of the start and of failures; who asks for what is for debugging.
     config = configure(settings, workers=workers, access_log=settings.log_level == "debug")

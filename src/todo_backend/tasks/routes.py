@@ -8,7 +8,7 @@ from pydantic import BeforeValidator
 from pydantic_core import PydanticKnownError
 
 from todo_backend.auth.dependencies import CurrentUser
-from todo_backend.database.session import SessionDep
+from todo_backend.database.executor import ExecutorDep
 from todo_backend.http.body import StrictJSONRoute
 from todo_backend.http.openapi import refusals
 from todo_backend.tasks import store
@@ -45,36 +45,36 @@ class TaskJSON(Response):
 
 
 @router.get("", response_model=list[TaskRead])
-async def list_tasks(user: CurrentUser, db: SessionDep, status: Status = "all") -> TaskJSON:
+async def list_tasks(user: CurrentUser, db: ExecutorDep, status: Status = "all") -> TaskJSON:
     """The user's tasks, oldest first."""
     return TaskJSON(await store.list_tasks(db, user["id"], status))
 
 
 @router.post("", response_model=TaskRead, status_code=201)
-async def create_task(user: CurrentUser, db: SessionDep, task: TaskCreate) -> TaskJSON:
+async def create_task(user: CurrentUser, db: ExecutorDep, task: TaskCreate) -> TaskJSON:
     """A new task of the user's, not completed yet."""
     return TaskJSON(await store.create_task(db, user["id"], task), 201)
 
 
 @router.get("/{task_id}", response_model=TaskRead, responses=of_one_task)
-async def get_task(user: CurrentUser, db: SessionDep, task_id: TaskId) -> TaskJSON:
+async def get_task(user: CurrentUser, db: ExecutorDep, task_id: TaskId) -> TaskJSON:
     """One task of the user's."""
     return TaskJSON(await store.get_task(db, user["id"], task_id))
 
 
 @router.put("/{task_id}", response_model=TaskRead, responses=of_one_task)
-async def update_task(user: CurrentUser, db: SessionDep, task_id: TaskId, task: TaskUpdate) -> TaskJSON:
+async def update_task(user: CurrentUser, db: ExecutorDep, task_id: TaskId, task: TaskUpdate) -> TaskJSON:
     """Change the title, the description or both. A field that is left out stays; `description: null` clears it."""
     return TaskJSON(await store.update_task(db, user["id"], task_id, task))
 
 
 @router.delete("/{task_id}", response_model=TaskRead, responses=of_one_task)
-async def delete_task(user: CurrentUser, db: SessionDep, task_id: TaskId) -> TaskJSON:
+async def delete_task(user: CurrentUser, db: ExecutorDep, task_id: TaskId) -> TaskJSON:
     """Delete a task, and answer it as it was."""
     return TaskJSON(await store.delete_task(db, user["id"], task_id))
 
 
 @router.patch("/{task_id}/complete", response_model=TaskRead, responses=of_one_task)
-async def toggle_task(user: CurrentUser, db: SessionDep, task_id: TaskId) -> TaskJSON:
+async def toggle_task(user: CurrentUser, db: ExecutorDep, task_id: TaskId) -> TaskJSON:
     """Complete a pending task, or reopen a completed one."""
     return TaskJSON(await store.toggle_task(db, user["id"], task_id))

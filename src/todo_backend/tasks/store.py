@@ -25,9 +25,8 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from todo_backend.database.session import run
+from todo_backend.database.executor import Executor
 from todo_backend.database.statement import Statement
 from todo_backend.http.errors import TodoError
 from todo_backend.tasks.models import Task, TaskCreate, TaskRead, TaskUpdate
@@ -98,20 +97,20 @@ DELETE = Statement(delete(tasks).where(_owned).returning(_task))
 OWNER = Statement(select(tasks.c.user_id).where(tasks.c.id == bindparam("task_id")))
 
 
-async def list_tasks(db: AsyncSession, owner: str, status: Status) -> bytes:
+async def list_tasks(db: Executor, owner: str, status: Status) -> bytes:
     """Return the owner's tasks, oldest first."""
     if status == "all":
-        return await run(db, LIST, {"owner": owner}) or b"[]"
-    return await run(db, LIST_BY_COMPLETED, {"owner": owner, "is_completed": status == "completed"}) or b"[]"
+        return await db.run(LIST, {"owner": owner}) or b"[]"
+    return await db.run(LIST_BY_COMPLETED, {"owner": owner, "is_completed": status == "completed"}) or b"[]"
 
 
-async def create_task(db: AsyncSession, owner: str, task: TaskCreate) -> bytes:
+async def create_task(db: Executor, owner: str, task: TaskCreate) -> bytes:
     """Return the new task."""
     values = {"owner": owner, "new_title": task.title, "new_description": task.description}
-    return await run(db, CREATE, values)
+    return await db.run(CREATE, values)
 
 
-async def get_task(db: AsyncSession, owner: str, task_id: int) -> bytes:
+async def get_task(db: Executor, owner: str, task_id: int) -> bytes:
     """Return the task.
 
     Raises:
@@ -120,7 +119,7 @@ async def get_task(db: AsyncSession, owner: str, task_id: int) -> bytes:
     return await _run_on_owned(db, GET, owner, task_id)
 
 
-async def update_task(db: AsyncSession, owner: str, task_id: int, task: TaskUpdate) -> bytes:
+async def update_task(db: Executor, owner: str, task_id: int, task: TaskUpdate) -> bytes:
     """Return the task with the given fields changed. Where none is given, nothing is, `updated_at` included."""
     given = task.model_fields_set
     if not given:
@@ -134,24 +133,24 @@ async def update_task(db: AsyncSession, owner: str, task_id: int, task: TaskUpda
     return await _run_on_owned(db, UPDATE, owner, task_id, values)
 
 
-async def toggle_task(db: AsyncSession, owner: str, task_id: int) -> bytes:
+async def toggle_task(db: Executor, owner: str, task_id: int) -> bytes:
     """Return the task, completed if it was pending and the other way round; concurrent toggles all count."""
     return await _run_on_owned(db, TOGGLE, owner, task_id)
 
 
-async def delete_task(db: AsyncSession, owner: str, task_id: int) -> bytes:
+async def delete_task(db: Executor, owner: str, task_id: int) -> bytes:
     """Return the task as it was."""
     return await _run_on_owned(db, DELETE, owner, task_id)
 
 
 async def _run_on_owned(
-    db: AsyncSession, statement: Statement, owner: str, task_id: int, values: Mapping[str, Any] | None = None
+    db: Executor, statement: Statement, owner: str, task_id: int, values: Mapping[str, Any] | None = None
 ) -> bytes:
-    task = await run(db, statement, {"task_id": task_id, "owner": owner, **(values or {})})
+    task = await db.run(statement, {"task_id": task_id, "owner": owner, **(values or {})})
     return task or await _refuse(db, owner, task_id)
 
 
-async def _refuse(db: AsyncSession, owner: str, task_id: int) -> NoReturn:
-    found = (await run(db, OWNER, {"task_id": task_id})).decode()
+async def _refuse(db: Executor, owner: str, task_id: int) -> NoReturn:
+    found = (await db.run(OWNER, {"task_id": task_id})).decode()
     # The owner's own, if it is there, has come since: it was not found.
     raise TaskNotOwned if found and found != owner else TaskNotFound

@@ -1,0 +1,132 @@
+"""One connection to PostgreSQL: how it is opened, how long that may take, and whether it is still open."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Self
+
+import psycopg
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+
+# Seconds for an attempt to connect to one address, unless the URL has a connect_timeout. TCP, TLS, SCRAM and the
+# start of a session take 7 to 8 round trips: 4 s at 500 ms. A Neon compute that has to wake up comes on top.
+CONNECT_TIMEOUT = 10
+# Seconds for a statement, the wait for a connection included.
+DATABASE_TIMEOUT = 6.0
+# Seconds to cancel a statement at the server. With DATABASE_TIMEOUT it stays below server.protocol.SHUTDOWN_LIMIT.
+CANCEL_TIMEOUT = 1.5
+
+
+class StatementTimeout(psycopg.OperationalError):
+    """No connection or no answer in time. The statement may have taken effect."""
+
+
+class Connection(psycopg.AsyncConnection[Any]):
+    """A connection of the pool, in autocommit: every statement is its own transaction.
+
+    Attributes:
+        give_back: set while SQLAlchemy has the connection: its way to return it, in place of closing it.
+        timeout: seconds for each statement of SQLAlchemy's.
+        deadline: until when the first of them has to end, in the event loop's time; the wait for the connection was
+            a part of it.
+    """
+
+    give_back: Callable[[], Awaitable[None]] | None = None
+    timeout = DATABASE_TIMEOUT
+    deadline: float | None = None
+
+    @classmethod
+    async def open(cls, url: str) -> Self:
+        """Connect.
+
+        The URL goes to libpq as it is, past SQLAlchemy's parser, so that each of its parameters is honoured.
+        psycopg tries the addresses of its hosts one after another, each for `connect_timeout` seconds.
+
+        Raises:
+            psycopg.Error: no address accepts the connection.
+        """
+        timeout: dict[str, Any] = {} if _has_connect_timeout(url) else {"connect_timeout": CONNECT_TIMEOUT}
+        try:
+            return await cls.connect(
+                url,
+                **timeout,
+                autocommit=True,
+                # Neon's pooler gives each transaction another of its connections, which does not know what was
+                # prepared on the one before (https://neon.com/docs/connect/connection-pooling).
+                prepare_threshold=None,
+                fallback_application_name="todo-backend",
+                client_encoding="UTF8",  # as JSON is
+            )
+        except BaseException as error:
+            # psycopg's frames hold the half-open connection, and a reference cycle holds them: without this it
+            # stays open, beyond the pool's size, until the next garbage collection.
+            traceback.clear_frames(error.__traceback__)
+            raise
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the connection is open and outside a transaction."""
+        return self.pgconn.transaction_status == TransactionStatus.IDLE
+
+    def was_closed_by_server(self) -> bool:
+        """Tell whether the server has closed this idle connection, without a round trip.
+
+        Neon closes connections when it suspends a compute (https://neon.com/docs/introduction/scale-to-zero). An
+        idle connection has nothing to read, so whatever there is to read announces its end.
+        """
+        # Any address family will do; to ask the system for the right one would cost more than the look itself.
+        probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, self.fileno())
+        try:
+            probe.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        finally:
+            probe.detach()
+        return True
+
+    async def wait(self, gen: PQGen[Any], *args: Any, **options: Any) -> Any:
+        """Run a statement of SQLAlchemy's, within its time limit.
+
+        Raises:
+            StatementTimeout: the time is over.
+        """
+        if self.give_back is None:
+            return await super().wait(gen, *args, **options)
+        deadline = self.deadline or asyncio.get_running_loop().time() + self.timeout
+        self.deadline = None
+        try:
+            async with time_limit(deadline):
+                return await super().wait(gen, *args, **options)
+        except TimeoutError:
+            raise StatementTimeout("no answer in time") from None
+
+    async def close(self) -> None:
+        """Close the connection, or give it back to the pool."""
+        if self.give_back:
+            await self.give_back()
+        else:
+            await super().close()
+
+
+def _has_connect_timeout(url: str) -> bool:
+    given = conninfo_to_dict(url).get("connect_timeout") or os.environ.get("PGCONNECT_TIMEOUT")
+    return given not in (None, "", "0")
+
+
+@contextlib.asynccontextmanager
+async def time_limit(deadline: float) -> AsyncIterator[None]:
+    """Raise TimeoutError when the event loop's clock reaches the deadline, or CANCEL_TIMEOUT later.
+
+    psycopg answers the first cancellation with a cancel request to the server and waits for its effect; it answers
+    the second by closing the connection. So a slow server stops working on the statement, and a silent network does
+    not hold the request.
+    """
+    async with asyncio.timeout_at(deadline + CANCEL_TIMEOUT), asyncio.timeout_at(deadline):
+        yield

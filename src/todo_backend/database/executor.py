@@ -1,0 +1,91 @@
+"""The way in which the store runs its statements: one round trip each, all of one request before one deadline."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import psycopg
+from fastapi import Depends, Request
+from psycopg.errors import DeadlockDetected, SerializationFailure
+
+from todo_backend.database.connection import DATABASE_TIMEOUT
+from todo_backend.database.failures import describe, is_unavailable
+from todo_backend.database.startup import Database
+from todo_backend.database.statement import Statement
+from todo_backend.http.errors import TodoError
+
+log = logging.getLogger(__name__)
+
+
+# Seconds until a read whose connection was lost is retried. A server that stops closes all connections, one after
+# another: the retry must not get the one that is next.
+LOST_PAUSE = 0.05
+
+
+class DatabaseUnavailable(TodoError):
+    status = 503
+    detail = "Database unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "1"})
+
+
+def unavailable(error: Exception) -> DatabaseUnavailable:
+    """Log why the database is unavailable, which is not for the client to know, and return the error response."""
+    log.warning("Database unavailable: %s", describe(error))
+    return DatabaseUnavailable()
+
+
+class Executor:
+    """Runs statements on connections of the pool, without SQLAlchemy's session, which costs more than the rest.
+
+    Args:
+        deadline: until when statements have to end, in the event loop's time.
+    """
+
+    def __init__(self, database: Database, deadline: float) -> None:
+        self._database = database
+        self._deadline = deadline
+
+    async def run(self, statement: Statement, values: Mapping[str, Any]) -> bytes:
+        """Run one statement as a transaction of its own, and return its value.
+
+        Raises:
+            DatabaseUnavailable: the database did not answer in time, or at all, and the statement may have taken
+                effect; or it takes no writes; or its schema could not be prepared yet.
+        """
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                if not (self._database.ready or await self._database.becomes_ready()):
+                    raise DatabaseUnavailable
+                return await self._run(statement, values)
+        except (psycopg.Error, TimeoutError) as error:
+            if is_unavailable(error):
+                raise unavailable(error) from error
+            raise
+
+    async def _run(self, statement: Statement, values: Mapping[str, Any]) -> bytes:
+        pool = self._database.pool
+        may_retry = statement.is_read
+        while True:
+            connection = await pool.acquire()
+            try:
+                return await statement.run_on(connection, values)
+            except (SerializationFailure, DeadlockDetected):
+                continue  # it was rolled back, and PostgreSQL says to retry
+            except psycopg.OperationalError:
+                if not (connection.closed and may_retry):
+                    raise
+                may_retry = False
+                await asyncio.sleep(LOST_PAUSE)
+            finally:
+                pool.release(connection)
+
+
+async def get_executor(request: Request) -> Executor:
+    deadline = asyncio.get_running_loop().time() + DATABASE_TIMEOUT
+    return Executor(request.state.database, deadline)
+
+
+ExecutorDep = Annotated[Executor, Depends(get_executor)]

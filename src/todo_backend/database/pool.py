@@ -1,0 +1,131 @@
+"""The connection pool: at most `size` connections, opened in the background and kept open."""
+
+import asyncio
+import functools
+import logging
+from collections import deque
+from collections.abc import Iterable
+
+from todo_backend.database.connection import Connection
+
+log = logging.getLogger(__name__)
+
+Waiting = Iterable[asyncio.Future[Connection]]
+
+RETRY_PAUSE = 0.5  # seconds from a failed attempt to connect to the next one
+
+
+class ConnectionPool:
+    """Lends connections, and opens them in tasks of its own.
+
+    An attempt to connect outlives the request that caused it: its connection serves the next request. All missing
+    connections are opened at once, unless the last attempt failed: then there is one attempt at a time.
+
+    Args:
+        url: a PostgreSQL URL as libpq reads it.
+        size: the most connections there are at any time.
+    """
+
+    def __init__(self, url: str, *, size: int) -> None:
+        self.url = url
+        self.size = size
+        self._open = 0  # connections, idle or lent
+        self._idle: list[Connection] = []  # the one that was used last is used next: the others may fall asleep
+        self._waiting: deque[asyncio.Future[Connection]] = deque()
+        self._opening: set[asyncio.Task[Connection]] = set()
+        self._last_error = ""
+        self._pause: asyncio.TimerHandle | None = None  # after a failed attempt
+        self._is_closed = False
+
+    async def acquire(self) -> Connection:
+        """Return an open connection as soon as there is one. The caller sets a timeout, and calls `release`.
+
+        Raises:
+            psycopg.Error: an attempt to connect that began after this call failed, and no connection is open.
+        """
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.was_closed_by_server():
+                return connection
+            # A compute that was suspended closed them all: open them all at once.
+            closed = [connection, *(other for other in self._idle if other.was_closed_by_server())]
+            self._idle = [other for other in self._idle if other not in closed]
+            for other in closed:
+                self._discard(other)
+        waiter: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        self.fill()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and not waiter.exception():
+                self.release(waiter.result())
+            raise
+        finally:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+
+    def release(self, connection: Connection) -> None:
+        """Take a connection back. One that is closed, or still in a transaction, is replaced."""
+        if self._is_closed or not connection.is_idle:
+            self._discard(connection)
+            self.fill()
+            return
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return
+        self._idle.append(connection)
+
+    def fill(self) -> None:
+        """Open the missing connections in the background."""
+        if self._is_closed or self._pause:
+            return
+        most = 1 if self._last_error else self.size
+        for _ in range(min(most, self.size - self._open) - len(self._opening)):
+            attempt = asyncio.create_task(Connection.open(self.url))
+            self._opening.add(attempt)
+            attempt.add_done_callback(functools.partial(self._on_end, waiting=tuple(self._waiting)))
+
+    async def close(self) -> None:
+        """Close every idle connection now, and each lent one when it is released."""
+        self._is_closed = True
+        if self._pause:
+            self._pause.cancel()
+        for attempt in self._opening:
+            attempt.cancel()
+        await asyncio.gather(*self._opening, return_exceptions=True)
+        while self._idle:
+            self._discard(self._idle.pop())
+
+    def _on_end(self, attempt: asyncio.Task[Connection], waiting: Waiting) -> None:
+        self._opening.remove(attempt)
+        if attempt.cancelled():  # by close()
+            return
+        if error := attempt.exception():
+            self._on_failure(error, waiting)
+        else:
+            self._last_error = ""
+            self._open += 1
+            self.release(attempt.result())
+            self.fill()
+
+    def _on_failure(self, error: BaseException, waiting: Waiting) -> None:
+        if not self._open and not self._opening:  # there is no other connection to wait for
+            for waiter in waiting:
+                if not waiter.done():
+                    waiter.set_exception(error)
+        elif str(error) != self._last_error:
+            log.warning("Could not open one of %d connections: %s", self.size, error)
+        self._last_error = str(error)
+        self._pause = self._pause or asyncio.get_running_loop().call_later(RETRY_PAUSE, self._end_pause)
+
+    def _end_pause(self) -> None:
+        self._pause = None
+        if self._waiting:
+            self.fill()
+
+    def _discard(self, connection: Connection) -> None:
+        self._open -= 1
+        connection.pgconn.finish()

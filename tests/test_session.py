@@ -1,0 +1,138 @@
+"""Sessions, for routes that somebody adds: written as FastAPI's and SQLModel's tutorials have them."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import psycopg
+import pytest
+import uvicorn
+from pydantic import SecretStr
+from sqlmodel import col, func, select, update
+
+from tests.proxy import Proxy
+from tests.service import SECRET, bearer, wait_until
+from todo_backend.auth.dependencies import CurrentUser
+from todo_backend.database import connection
+from todo_backend.database.session import SessionDep
+from todo_backend.main import create_app
+from todo_backend.settings import Settings
+from todo_backend.tasks.models import Task, TaskRead
+
+POOL = 2
+
+
+async def add_task(db: SessionDep, user: CurrentUser, title: str = "x") -> Task:
+    task = Task(user_id=user["id"], title=title)
+    db.add(task)
+    await db.commit()
+    await db.refresh(task)
+    return task
+
+
+async def forget_to_commit(db: SessionDep, user: CurrentUser) -> None:
+    db.add(Task(user_id=user["id"], title="x"))
+    await db.flush()
+
+
+async def undo(db: SessionDep, user: CurrentUser) -> int:
+    db.add(Task(user_id=user["id"], title="x"))
+    await db.flush()
+    await db.rollback()
+    return (await db.exec(select(func.count(col(Task.id))))).one()
+
+
+async def change_all(db: SessionDep) -> None:
+    await db.exec(update(Task).values(completed=True))
+    await db.commit()
+
+
+async def fail(db: SessionDep, user: CurrentUser) -> None:
+    db.add(Task(user_id=user["id"], title="x" * 201))
+    await db.commit()
+
+
+@contextlib.contextmanager
+def application(url: str) -> Iterator[httpx.Client]:
+    """Run the service with these routes too, and yield a client."""
+    settings = Settings(database_url=SecretStr(url), better_auth_secret=SecretStr(SECRET), database_pool_size=POOL)
+    app = create_app(settings)
+    for route in (add_task, forget_to_commit, undo, change_all, fail):
+        app.add_api_route(f"/api/{route.__name__}", route, methods=["POST"])
+    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="on", log_config=None))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_until(lambda: server.started)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=bearer("me"), timeout=30) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def client(database: str, proxy: Proxy) -> Iterator[httpx.Client]:
+    with application(proxy.url(database)) as client:
+        yield client
+
+
+@pytest.mark.proves("DATA-13")
+def test_a_route_with_a_session(client: httpx.Client, proxy: Proxy) -> None:
+    """More of them than there are connections: each gives its connection back."""
+    added = [client.post("/api/add_task", params={"title": str(number)}).json() for number in range(2 * POOL)]
+    tasks = client.get("/api/tasks").json()
+    assert [TaskRead.model_validate(task) for task in added] == [TaskRead.model_validate(task) for task in tasks]
+    assert client.post("/api/forget_to_commit").status_code == 200
+    assert client.post("/api/undo").json() == len(added)
+    assert client.get("/api/tasks").json() == tasks
+    before = proxy.trips
+    client.get("/api/tasks")
+    assert proxy.trips == before + 1  # the connection is in autocommit again
+    assert proxy.connections == POOL
+
+
+@pytest.mark.proves("DATA-13")
+def test_a_failure_that_is_not_the_databases_is_a_bug(client: httpx.Client) -> None:
+    for _ in range(2 * POOL):
+        answer = client.post("/api/fail")
+        assert (answer.status_code, answer.json()) == (500, {"detail": "Internal server error"})
+    assert client.get("/api/tasks").json() == []
+
+
+@pytest.mark.proves("DATA-13")
+def test_a_session_has_a_time_limit(client: httpx.Client, database: str, url: Callable[[str], str]) -> None:
+    """For a statement, and for a connection that others do not give back."""
+    client.post("/api/add_task")
+    with psycopg.connect(url(database)) as other:
+        other.execute("SELECT FROM tasks FOR UPDATE")
+        began = time.monotonic()
+        with ThreadPoolExecutor() as threads:
+            answers = list(threads.map(lambda _: client.post("/api/change_all"), range(2 * POOL)))
+        assert {answer.status_code for answer in answers} == {503}
+        assert connection.DATABASE_TIMEOUT <= time.monotonic() - began < 10
+        waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        assert other.execute(waiting).fetchall() == []
+    assert client.post("/api/change_all").status_code == 200
+    assert [task["completed"] for task in client.get("/api/tasks").json()] == [True]
+
+
+@pytest.mark.proves("DATA-13")
+def test_a_session_without_a_database(client: httpx.Client, proxy: Proxy) -> None:
+    proxy.refuse()
+    answer = client.post("/api/add_task")
+    assert (answer.status_code, answer.json()) == (503, {"detail": "Database unavailable"})
+    assert int(answer.headers["Retry-After"]) >= 1
+    proxy.flow()
+    assert client.post("/api/add_task").status_code == 200
+
+
+@pytest.mark.proves("DATA-13", "DATA-4")
+def test_a_session_after_a_sleep(client: httpx.Client, proxy: Proxy) -> None:
+    for _ in range(3):
+        assert client.post("/api/add_task").status_code == 200
+        proxy.cut()
