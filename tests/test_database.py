@@ -103,7 +103,7 @@ def test_the_newest_migration_is_told_by_its_file_name(database: str, url: Calla
 def test_a_schema_of_a_later_version_ends_the_start(database: str, url: Callable[[str], str]) -> None:
     with psycopg.connect(url(database)) as connection:
         connection.execute("CREATE TABLE alembic_version AS SELECT '9999'::varchar(32) AS version_num")
-    settings = Settings(database_url=SecretStr(url(database)), better_auth_secret=SecretStr(SECRET))
+    settings = Settings(DATABASE_URL=SecretStr(url(database)), BETTER_AUTH_SECRET=SecretStr(SECRET))
     with pytest.raises(PermanentDatabaseError, match="Can't locate revision identified by '9999'"):
         check_database(settings)
 
@@ -311,7 +311,7 @@ def latin(admin: psycopg.Connection) -> None:
 )
 def test_a_refusal_is_one_line(latin: None, proxy: Proxy, place: str, reason: str) -> None:
     refused = "postgresql://" + place.format(server=f"127.0.0.1:{proxy.port}")
-    settings = Settings(database_url=SecretStr(refused), better_auth_secret=SecretStr(SECRET))
+    settings = Settings(DATABASE_URL=SecretStr(refused), BETTER_AUTH_SECRET=SecretStr(SECRET))
     with pytest.raises(PermanentDatabaseError, match=reason) as refusal:
         check_database(settings)
     assert "\n" not in str(refusal.value)

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from todo_backend.auth.verifier import Verifier
+from todo_backend.cli.check_env_file import check_env_file
 from todo_backend.cli.check_result import CheckResult
 from todo_backend.cli.check_token import check_key_set, check_token
 from todo_backend.database.engine import create_engine
@@ -35,6 +36,8 @@ async def run_checks(token: str | None) -> AsyncIterator[CheckResult]:
         yield CheckResult("Settings", True, "every variable is set and valid")
         for result in await check_database(settings.database_url.get_secret_value()):
             yield result
+    for result in check_env_file():
+        yield result
     try:
         verification = TokenSettings.load()
     except InvalidSettings:

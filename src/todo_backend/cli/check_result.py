@@ -8,6 +8,7 @@ class CheckResult:
     """One thing that was looked at.
 
     Attributes:
+        note: it is no fault, and worth a look.
         hint: what to do about it, in lines of its own; empty where nothing is.
     """
 
@@ -15,3 +16,4 @@ class CheckResult:
     ok: bool
     text: str
     hint: str = ""
+    note: bool = False

@@ -16,7 +16,7 @@ import typer
 
 from todo_backend.auth import tokens
 from todo_backend.server import signals
-from todo_backend.settings import CannotStart, Settings, TokenSettings
+from todo_backend.settings import HINTS, CannotStart, InvalidSettings, Settings, TokenSettings, env_file
 
 DEV_USER = "dev-user"
 DEV_FOLDER = Path(".todo-backend")
@@ -57,6 +57,9 @@ def dev(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     from todo_backend.database.embedded import embedded_server
     from todo_backend.server import run as server
 
+    _warn_of_unreadable_lines()
+    if lines := env_file.unreadable_lines(HINTS):
+        raise InvalidSettings("\n".join(lines.values()))
     _ensure_secret()
     TokenSettings.load()  # a bad secret is told before PostgreSQL is started
     with server.listen(host, port) as listener, ExitStack() as stack:
@@ -82,6 +85,7 @@ def serve(
 
     DATABASE_URL and BETTER_AUTH_SECRET must be set, in the environment or in .env.
     """
+    _warn_of_unreadable_lines()
     settings = Settings.load()
 
     from todo_backend.server import run as server
@@ -122,8 +126,10 @@ def check(
     async def report() -> list[CheckResult]:
         results = []
         async for result in run_checks(token):
-            mark = typer.style("ok  ", fg="green") if result.ok else typer.style("FAIL", fg="red")
-            typer.echo(f"{mark}  {result.subject:<9}  {result.text}")
+            mark, colour = (
+                ("note", "yellow") if result.note else ("ok  ", "green") if result.ok else ("FAIL", "red")
+            )
+            typer.echo(f"{typer.style(mark, fg=colour)}  {result.subject:<9}  {result.text}")
             if result.hint:
                 typer.echo("\n" + textwrap.indent(result.hint, " " * 6) + "\n")
             results.append(result)
@@ -139,17 +145,20 @@ def _sign(settings: TokenSettings, user: str, *, lifetime: int) -> str:
     return tokens.sign(user, secret=settings.secret, lifetime=lifetime)
 
 
+def _warn_of_unreadable_lines() -> None:
+    """Tell the lines of .env that cannot be read, but whose variables the environment sets."""
+    for line in env_file.unreadable_lines(HINTS, overridden=True).values():
+        typer.echo(f"{line} (the environment sets it)", err=True)
+
+
 def _is_set(name: str) -> bool:
-    try:
-        return bool(os.environ.get(name) or dotenv.dotenv_values(".env").get(name))
-    except (OSError, UnicodeError):
-        return True  # as far as anybody can tell; loading the settings will say what is wrong with the file
+    return bool(os.environ.get(name) or dotenv.dotenv_values(env_file.PATH).get(name))
 
 
 def _ensure_secret() -> None:
     if not _is_set("BETTER_AUTH_SECRET"):
         try:
-            dotenv.set_key(".env", "BETTER_AUTH_SECRET", secrets.token_hex(32), quote_mode="never")
+            dotenv.set_key(env_file.PATH, "BETTER_AUTH_SECRET", secrets.token_hex(32), quote_mode="never")
         except OSError as error:
             raise CannotStart(f".env cannot be written: {error.strerror}") from error
         typer.echo("Wrote a new BETTER_AUTH_SECRET to .env")

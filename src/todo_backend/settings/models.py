@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from todo_backend.settings import env_file
 from todo_backend.settings.database_url import valid_database_url
 from todo_backend.settings.errors import InvalidSettings
 from todo_backend.settings.validators import (
@@ -17,7 +18,7 @@ from todo_backend.settings.validators import (
     valid_secret,
 )
 
-# It warns of lines that it cannot read, which are not always ours.
+# It warns of lines that it cannot read, which are not always ours; those that are, env_file tells.
 logging.getLogger("dotenv").setLevel(logging.ERROR)
 
 HINTS = {
@@ -33,7 +34,14 @@ HINTS = {
 class TokenSettings(BaseSettings):
     """What signing and verifying tokens takes. An empty variable counts as one that is not set."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_file=env_file.PATH,
+        env_ignore_empty=True,
+        extra="ignore",
+        # Names are upper case, as for Next.js. On Windows, whose environment has no case, that is about .env alone.
+        alias_generator=str.upper,
+        case_sensitive=True,
+    )
 
     better_auth_secret: Annotated[SecretStr, AfterValidator(valid_secret)]
     better_auth_url: Annotated[str, AfterValidator(valid_base_url)] | None = None
@@ -50,17 +58,19 @@ class TokenSettings(BaseSettings):
         Raises:
             InvalidSettings: a variable is missing or bad.
         """
+        lines = env_file.unreadable_lines([name.upper() for name in cls.model_fields])
         try:
-            return cls()
+            settings = cls()
         except ValidationError as error:
-            lines = []
             for fault in error.errors(include_input=False, include_url=False):
-                name = str(fault["loc"][0]).upper()
+                name = str(fault["loc"][0])
                 problem = {"missing": "is not set", "value_error": str(fault.get("ctx", {}).get("error"))}
-                lines.append(f"{name} {problem.get(fault['type'], 'is not valid')}: {HINTS[name]}")
-            raise InvalidSettings("\n".join(lines)) from None
-        except (OSError, UnicodeError):
-            raise InvalidSettings(".env cannot be read: make it a text file in UTF-8, or remove it") from None
+                line = f"{name} {problem.get(fault['type'], 'is not valid')}"
+                # Some problems come with a hint of their own.
+                lines.setdefault(name, line if ": " in line else f"{line}: {HINTS[name]}")
+        if lines:
+            raise InvalidSettings("\n".join(lines.values()))
+        return settings
 
 
 class Settings(TokenSettings):
