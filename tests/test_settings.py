@@ -75,9 +75,12 @@ def test_a_url_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, url: str) -> N
     [
         ("DATABASE_URL", "", "is not set"),
         ("DATABASE_URL", "mysql://marked@host/db", "is not a PostgreSQL URL"),
-        ("DATABASE_URL", "postgresql+asyncpg://marked@host/db", "is not a PostgreSQL URL"),
-        ("DATABASE_URL", "postgresql://u:marked@host/db?no_such_parameter=1", "libpq can read"),
-        ("DATABASE_URL", "postgresql://u:marked%zz@host/db", "libpq can read"),
+        (
+            "DATABASE_URL",
+            "postgresql://u:marked@host/db?no_such_parameter=1",
+            "has a parameter that libpq does not know",
+        ),
+        ("DATABASE_URL", "postgresql://u:marked%zz@host/db", "has a % without two hexadecimal digits"),
         ("DATABASE_URL", "postgresql://u:p@marked@host/db", "has a bad host"),
         ("DATABASE_URL", "postgresql://u:mar/ked@host/db", "has a bad port"),
         ("DATABASE_URL", "postgresql://u:p@host..marked/db", "has a bad host"),
