@@ -116,6 +116,13 @@ def test_dev_from_nothing(tmp_path: Path) -> None:
         assert left(processes) == []
 
 
+@pytest.mark.proves("CLI-2")
+def test_the_line_for_windows_suits_both_of_its_shells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    line = cli._curl("http://127.0.0.1:8000/api/tasks", "a.b.c")
+    assert line == 'curl.exe "http://127.0.0.1:8000/api/tasks" -H "Authorization: Bearer a.b.c"'
+
+
 @pytest.mark.proves("CLI-3")
 def test_two_dev_in_one_folder_share_its_data(tmp_path: Path) -> None:
     with running(tmp_path, "dev") as one, running(tmp_path, "dev") as two:

@@ -31,6 +31,7 @@ UNREADABLE = [
     ("# mine\n\nDATABASE_URL='{}\n", 3, "DATABASE_URL"),
     ('DATABASE_URL={}\nBETTER_AUTH_SECRET="marked', 2, "BETTER_AUTH_SECRET"),
     ('DATABASE_URL="{}" and more\n', 1, "DATABASE_URL"),
+    ('DATABASE_URL="{}\nOTHER="\n', 1, "DATABASE_URL"),
     ("DATABASE_URL: {}\n", 1, "DATABASE_URL"),
     ("DATABASE_URL:{}\n", 1, "DATABASE_URL"),
     ("DATABASE_URL {}\n", 1, "DATABASE_URL"),

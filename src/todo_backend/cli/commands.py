@@ -177,10 +177,16 @@ def _introduce(settings: Settings, base_url: str, database: str) -> None:
     typer.secho("\ntodo-backend is ready\n", bold=True)
     for name, value in rows.items():
         typer.echo("  " + typer.style(f"{name:<10}", fg="cyan") + value)
-    typer.echo(f"\nCreate a task as {DEV_USER} (the token is good for a day):\n")
-    typer.secho(
-        f"curl '{base_url}/api/tasks' -H 'Content-Type: application/json' -d '{{\"title\": \"Buy milk\"}}'"
-        f" -H 'Authorization: Bearer {_sign(settings, DEV_USER, lifetime=DEV_TOKEN_LIFETIME)}'\n",
-        fg="green",
-    )
+    typer.echo(f"\nTry it as {DEV_USER} (the token is good for a day):\n")
+    token = _sign(settings, DEV_USER, lifetime=DEV_TOKEN_LIFETIME)
+    typer.secho(_curl(f"{base_url}/api/tasks", token) + "\n", fg="green")
     typer.echo("Ctrl-C stops the server.\n")
+
+
+def _curl(url: str, token: str) -> str:
+    """Return a line to paste into a terminal."""
+    if sys.platform == "win32":
+        # PowerShell's own `curl` is another program, and no way to quote JSON suits both it and cmd.exe.
+        return f'curl.exe "{url}" -H "Authorization: Bearer {token}"'
+    body = '{"title": "Buy milk"}'
+    return f"curl '{url}' -H 'Content-Type: application/json' -d '{body}' -H 'Authorization: Bearer {token}'"

@@ -34,9 +34,10 @@ def unreadable_lines(names: Collection[str], *, overridden: bool = False) -> dic
     text = _read()
     set_by, opened_by = {}, {}
     for first, binding in _statements(text):
-        if not binding.error and binding.value is not None:
-            set_by[first] = binding.key
         last = first + binding.original.string.strip().count("\n")
+        # No value of ours has several lines: that is a quotation mark which a later one happens to close.
+        if last == first and not binding.error and binding.value is not None:
+            set_by[first] = binding.key
         opened_by.update(dict.fromkeys(range(first + 1, last + 1), first))
     found: dict[str, list[int]] = {}
     naming = re.compile(f"{_BEFORE_NAME}({'|'.join(names)})(?![\\w.-])", re.IGNORECASE)
