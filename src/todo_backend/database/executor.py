@@ -10,7 +10,14 @@ from fastapi import Depends, Request
 from psycopg.errors import DeadlockDetected, SerializationFailure
 
 from todo_backend.database.connection import DATABASE_TIMEOUT
-from todo_backend.database.failures import describe, is_unavailable
+from todo_backend.database.failures import (
+    describe,
+    explain,
+    is_missing_table,
+    is_refused_connection,
+    is_refused_statement,
+    is_unavailable,
+)
 from todo_backend.database.startup import Database
 from todo_backend.database.statement import Statement
 from todo_backend.http.errors import TodoError
@@ -31,10 +38,22 @@ class DatabaseUnavailable(TodoError):
         super().__init__(headers={"Retry-After": "1"})
 
 
-def unavailable(error: Exception) -> DatabaseUnavailable:
-    """Log why the database is unavailable, which is not for the client to know, and return the error response."""
-    log.warning("Database unavailable: %s", describe(error))
-    return DatabaseUnavailable()
+class StatementRefused(TodoError):
+    """A privilege is missing, or the database is set up wrong. The log says what; the client gets the plain 500."""
+
+
+def response_to(error: Exception) -> TodoError | None:
+    """Log an error of the driver, which is not for the client to know, and return the error response; none for a bug."""
+    if is_unavailable(error):
+        log.warning("Database unavailable: %s", describe(error))
+        return DatabaseUnavailable()
+    if is_refused_connection(error):
+        log.error("The database refuses the connection: %s", explain(error))
+        return DatabaseUnavailable()
+    if is_refused_statement(error):
+        log.error("The database refuses the statement: %s", explain(error))
+        return StatementRefused()
+    return None
 
 
 class Executor:
@@ -53,7 +72,8 @@ class Executor:
 
         Raises:
             DatabaseUnavailable: the database did not answer in time, or at all, and the statement may have taken
-                effect; or it takes no writes; or its schema could not be prepared yet.
+                effect; or it takes no writes; or its schema could not be prepared yet; or the table is missing.
+            StatementRefused: the database lacks a privilege or is set up wrong.
         """
         try:
             async with asyncio.timeout_at(self._deadline):
@@ -61,8 +81,11 @@ class Executor:
                     raise DatabaseUnavailable
                 return await self._run(statement, values)
         except (psycopg.Error, TimeoutError) as error:
-            if is_unavailable(error):
-                raise unavailable(error) from error
+            if is_missing_table(error):
+                log.error("%s is missing: %s", self._database.table, explain(error))
+                raise DatabaseUnavailable from error
+            if response := response_to(error):
+                raise response from error
             raise
 
     async def _run(self, statement: Statement, values: Mapping[str, Any]) -> bytes:

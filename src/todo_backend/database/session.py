@@ -7,8 +7,7 @@ from fastapi import Depends, Request
 from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from todo_backend.database.executor import unavailable
-from todo_backend.database.failures import is_unavailable
+from todo_backend.database.executor import response_to
 
 
 async def get_db(request: Request) -> AsyncIterator[AsyncSession]:
@@ -19,6 +18,7 @@ async def get_db(request: Request) -> AsyncIterator[AsyncSession]:
 
     Raises:
         DatabaseUnavailable: the database did not answer in time, or at all. A commit may have taken effect.
+        StatementRefused: the database lacks a privilege or is set up wrong.
     """
     try:
         # expire_on_commit=False: an attribute must not become a query after a commit (SQLAlchemy, "Preventing
@@ -26,8 +26,8 @@ async def get_db(request: Request) -> AsyncIterator[AsyncSession]:
         async with AsyncSession(request.state.database.engine, expire_on_commit=False) as session:
             yield session
     except DBAPIError as error:
-        if is_unavailable(error):
-            raise unavailable(error) from error
+        if response := response_to(error):
+            raise response from error
         raise
 
 

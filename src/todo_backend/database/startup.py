@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from todo_backend.database.engine import create_engine
-from todo_backend.database.failures import describe, is_permanent
+from todo_backend.database.failures import describe, explain, is_unavailable
 from todo_backend.database.migrations import UnknownSchema, is_current, upgrade
 from todo_backend.database.pool import ConnectionPool
 from todo_backend.settings import CannotStart
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 START_TIMEOUT = 12.0  # seconds that a start waits for the database; then it goes on without
 SCHEMA_TIMEOUT = 600.0  # seconds for a statement of a migration, the wait for another process's included
 PAUSE = 0.5  # seconds between attempts
+
+TABLE = "SELECT format('%I.%I', relnamespace::regnamespace, relname) FROM pg_class WHERE oid = 'tasks'::regclass"
 
 
 class PermanentDatabaseError(CannotStart):
@@ -33,6 +36,7 @@ class Database:
         pool: for the store's statements.
         engine: for sessions; it borrows the connections of the pool.
         ready: the schema is known to be current.
+        table: where the tasks are: `public.tasks`.
         is_starting: permanent errors end the start; afterwards they are logged.
     """
 
@@ -40,6 +44,7 @@ class Database:
         self.pool = ConnectionPool(url, size=pool_size)
         self.engine = create_engine(self.pool)
         self.ready = False
+        self.table = ""
         self._was_attempted = asyncio.Event()
         self.is_starting = True
         self._last_error = ""
@@ -86,11 +91,11 @@ class Database:
                 if not await connection.run_sync(is_current):
                     await connection.run_sync(upgrade)
                     await connection.commit()
+                self.table = str(await connection.scalar(text(TABLE)))
         except (DBAPIError, psycopg.Error, UnknownSchema) as error:
-            reason = describe(error)
-            if is_permanent(error):
-                raise PermanentDatabaseError(f"The database cannot be used: {reason}") from error
-            self._log_if_changed(f"Database unavailable, retrying: {reason}")
+            if not is_unavailable(error):
+                raise PermanentDatabaseError(f"The database cannot be used: {explain(error)}") from error
+            self._log_if_changed(f"Database unavailable, retrying: {describe(error)}")
         else:
             log.info("The database is ready")
             self.ready = True

@@ -1,0 +1,105 @@
+"""`todo-backend check`, the database: whether it can be reached, how, and what would make a statement fail."""
+
+import asyncio
+import math
+import os
+import statistics
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import class_row
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from todo_backend.cli.check_result import CheckResult
+from todo_backend.cli.check_tables import SESSION, Session, check_tables
+from todo_backend.database import failures
+from todo_backend.database.engine import create_engine
+from todo_backend.database.startup import time_limit
+
+CHECK_TIMEOUT = 60.0  # seconds for everything: the database may be far away
+CONNECTION_TRIPS = 8  # round trips that a new connection takes: TCP, TLS, SCRAM, the start of the session
+PINGS = 5
+
+
+async def check_database(url: str) -> list[CheckResult]:
+    """Return what is found on the way to the database and in it.
+
+    Args:
+        url: a PostgreSQL URL as libpq reads it.
+    """
+    results = []
+    engine = create_engine(url, pool_size=1)
+    try:
+        async with time_limit(asyncio.get_running_loop().time() + CHECK_TIMEOUT), engine.connect() as connection:
+            async for result in _check_connection(connection, url):
+                results.append(result)
+    except (DBAPIError, psycopg.Error, TimeoutError) as error:
+        hint = await _explain_timeout(error, url) or failures.hint(error)
+        results.append(CheckResult("Database", False, failures.describe(error), hint))
+    finally:
+        await engine.dispose()
+    return results
+
+
+async def _check_connection(connection: AsyncConnection, url: str) -> AsyncIterator[CheckResult]:
+    raw: Any = (await connection.get_raw_connection()).driver_connection
+    async with raw.transaction():  # which a pooler in statement mode refuses
+        async with raw.cursor(row_factory=class_row(Session)) as cursor:
+            session = await (await cursor.execute(SESSION)).fetchone()
+        times = []
+        for _ in range(PINGS):
+            began = time.perf_counter()
+            await raw.execute("SELECT 1")
+            times.append(time.perf_counter() - began)
+        trip = statistics.median(times)
+        # A pooler makes up the process id that it tells its clients.
+        is_pooled = "-pooler" in raw.info.host or raw.info.backend_pid != session.pid
+        way = "through a pooler" if is_pooled else "direct"
+        text = f"PostgreSQL {session.version}, {way}, {trip * 1000:.1f} ms a round trip"
+        limit, needed = _connect_timeout(url), trip * CONNECTION_TRIPS
+        hint = _raise_timeout(limit, needed) if 0 < limit < needed else ""
+        yield CheckResult("Database", True, text, hint)
+        yield _check_transport(raw)
+        async for result in check_tables(connection, session):
+            yield result
+
+
+def _check_transport(raw: psycopg.AsyncConnection[Any]) -> CheckResult:
+    local = raw.info.host.startswith(("/", "127.")) or raw.info.host in ("localhost", "::1")
+    required = raw.info.get_parameters().get("channel_binding") == "require"
+    if raw.pgconn.ssl_in_use:
+        binding = "channel binding required and done" if required else "channel binding not required"
+        hint = "" if required else "Add channel_binding=require to DATABASE_URL, as Neon gives it."
+        return CheckResult("Transport", True, f"TLS, {binding}", hint)
+    hint = "" if local else "Add sslmode=require&channel_binding=require to DATABASE_URL."
+    return CheckResult("Transport", local, "no TLS, on this machine" if local else "no TLS", hint)
+
+
+def _connect_timeout(url: str) -> int:
+    """Return the seconds that the user gives an attempt to connect; 0 for no limit."""
+    return int(conninfo_to_dict(url).get("connect_timeout") or os.environ.get("PGCONNECT_TIMEOUT") or 0)
+
+
+async def _explain_timeout(error: Exception, url: str) -> str:
+    """Return what to do about a connect_timeout that is too short; empty where it is not that."""
+    limit = _connect_timeout(url)
+    if limit <= 0 or not isinstance(getattr(error, "orig", error), psycopg.errors.ConnectionTimeout):
+        return ""
+    began = time.perf_counter()
+    try:
+        connection = await psycopg.AsyncConnection.connect(make_conninfo(url, connect_timeout=30))
+    except psycopg.Error:
+        return ""
+    await connection.close()
+    return _raise_timeout(limit, time.perf_counter() - began)
+
+
+def _raise_timeout(limit: int, needed: float) -> str:
+    return (
+        f"A new connection takes {needed:.1f} s from here, and connect_timeout={limit} gives it less.\n"
+        f"In DATABASE_URL, raise it to {math.ceil(2 * needed)}, or leave it out."
+    )

@@ -1,0 +1,241 @@
+"""`todo-backend check`, the tables: what would make a statement fail, and the SQL that fixes it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.rows import class_row
+from psycopg.sql import SQL
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from todo_backend.cli.check_result import CheckResult
+from todo_backend.database.migrations import is_current
+
+VERSION_TABLE = "alembic_version"
+
+
+@dataclass
+class Session:
+    """What the server says of the session. Names are quoted as SQL needs it."""
+
+    version: str
+    pid: int
+    encoding: str
+    role: str
+    database: str
+    search_path: str
+    schema: str | None  # the first of the search path that exists, where tables are made
+    may_create: bool
+    is_standby: bool
+    is_read_only: bool
+    read_only_source: str  # what has set it, see READ_ONLY_FIXES
+
+
+SESSION = """
+SELECT current_setting('server_version') AS version, pg_backend_pid() AS pid,
+  current_setting('server_encoding') AS encoding, quote_ident(current_user) AS role,
+  quote_ident(current_database()) AS database, current_setting('search_path') AS search_path,
+  quote_ident(current_schema()) AS schema,
+  coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create,
+  pg_is_in_recovery() AS is_standby, setting = 'on' AS is_read_only, source AS read_only_source
+FROM pg_settings WHERE name = 'default_transaction_read_only'
+"""
+
+# By what has set default_transaction_read_only: pg_settings.source.
+READ_ONLY_FIXES = {
+    "database": "ALTER DATABASE {database} RESET default_transaction_read_only;",
+    "user": "ALTER ROLE {role} RESET default_transaction_read_only;",
+    "database user": "ALTER ROLE {role} IN DATABASE {database} RESET default_transaction_read_only;",
+    "global": "ALTER ROLE ALL RESET default_transaction_read_only;",
+    "configuration file": "ALTER SYSTEM RESET default_transaction_read_only;\nSELECT pg_reload_conf();",
+    "client": "Leave default_transaction_read_only out of options in DATABASE_URL, and of PGOPTIONS.",
+    "session": "A client has set it on a connection of the pooler: restart the pooler (with Neon the compute).",
+}
+
+
+@dataclass
+class Table:
+    """A table with one of our names, in any schema. Names are quoted as SQL needs it."""
+
+    name: str  # with its schema
+    schema: str
+    owner: str
+    is_tasks: bool  # or the version table
+    is_visible: bool  # on the search path
+    may_use_schema: bool
+    is_owner: bool
+    missing_privileges: list[str]
+    hides_rows: bool  # by row level security
+    restrictive_policies: list[str]
+    has_primary_key: bool
+    is_replicated_by_key: bool  # or not published at all
+    sequence: str | None  # that makes the ids, if the role may read it
+
+
+TABLES = """
+SELECT format('%%I.%%I', nspname, relname) AS name, quote_ident(nspname) AS schema,
+  quote_ident(pg_get_userbyid(relowner)) AS owner, is_tasks, pg_table_is_visible(c.oid) AS is_visible,
+  has_schema_privilege(n.oid, 'USAGE') AS may_use_schema, pg_has_role(relowner, 'USAGE') AS is_owner,
+  ARRAY(
+    SELECT privilege FROM unnest(
+      CASE WHEN is_tasks THEN ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'] ELSE ARRAY['SELECT'] END
+    ) AS privilege WHERE NOT has_table_privilege(c.oid, privilege)
+  ) AS missing_privileges,
+  row_security_active(c.oid) AND NOT (lets_all_rows_pass AND restrictive_policies = '{}') AS hides_rows,
+  restrictive_policies, has_primary_key,
+  relreplident IN ('f', 'i') OR (relreplident = 'd' AND has_primary_key) OR NOT EXISTS (
+    SELECT FROM pg_publication_tables AS published JOIN pg_publication USING (pubname)
+    WHERE (published.schemaname, tablename) = (nspname, relname) AND (pubupdate OR pubdelete)
+  ) AS is_replicated_by_key,
+  (
+    SELECT seqrelid::regclass::text FROM pg_sequence JOIN pg_depend ON objid = seqrelid
+    JOIN pg_attribute ON attrelid = refobjid AND attnum = refobjsubid
+    WHERE refobjid = c.oid AND attname = 'id' AND deptype IN ('a', 'i')
+      AND has_sequence_privilege(seqrelid, 'SELECT')
+  ) AS sequence
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace
+CROSS JOIN LATERAL (
+  SELECT relname = 'tasks' AS is_tasks,
+    EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary) AS has_primary_key
+) AS is_ours
+CROSS JOIN LATERAL (
+  SELECT coalesce(array_agg(quote_ident(polname)) FILTER (WHERE NOT polpermissive AND NOT is_true), '{}')
+      AS restrictive_policies,
+    coalesce(bool_or(polcmd = '*') FILTER (WHERE polpermissive AND is_true), false)
+      OR count(DISTINCT polcmd) FILTER (WHERE polpermissive AND is_true) = 4 AS lets_all_rows_pass
+  FROM pg_policy CROSS JOIN LATERAL (
+    SELECT coalesce(pg_get_expr(polqual, polrelid), 'true') = 'true'
+      AND coalesce(pg_get_expr(polwithcheck, polrelid), 'true') = 'true' AS is_true
+  ) AS expressions
+  WHERE polrelid = c.oid AND EXISTS (SELECT FROM unnest(polroles) AS r WHERE r = 0 OR pg_has_role(r, 'USAGE'))
+) AS policies
+WHERE relname IN ('tasks', %s) AND relkind IN ('r', 'p') AND nspname !~ '^pg_|^information_schema$'
+ORDER BY is_visible DESC, is_tasks DESC, name
+"""
+
+
+async def check_tables(connection: AsyncConnection, session: Session) -> AsyncIterator[CheckResult]:
+    """Yield what is wrong with the session and the tables, and whether the schema is current."""
+    raw: Any = (await connection.get_raw_connection()).driver_connection
+    async with raw.cursor(row_factory=class_row(Table)) as cursor:
+        found: list[Table] = await (await cursor.execute(TABLES, [VERSION_TABLE])).fetchall()
+    visible = [table for table in found if table.is_visible]
+    tasks = next((table for table in visible if table.is_tasks), None)
+    for fault in (
+        _encoding(session),
+        _read_only(session),
+        _privileges(visible, session),
+        _policies(visible, session),
+    ):
+        if fault:
+            yield fault
+    if tasks:
+        for fault in (_replica_identity(tasks), await _next_id(raw, tasks)):
+            if fault:
+                yield fault
+    elif fault := _no_table(found, session):
+        yield fault
+        return
+    if any("SELECT" in table.missing_privileges for table in visible if not table.is_tasks):
+        return
+    if await connection.run_sync(is_current):
+        yield CheckResult("Schema", True, "up to date")
+    else:
+        hint = "Start the service: it applies the migrations."
+        if tasks and not tasks.is_owner:
+            hint = f"Start the service once as {tasks.owner}, who owns {tasks.name}: it applies the migrations."
+        yield CheckResult("Schema", False, "not up to date", hint)
+
+
+def _encoding(session: Session) -> CheckResult | None:
+    if session.encoding == "UTF8":
+        return None
+    hint = "CREATE DATABASE todo ENCODING 'UTF8' TEMPLATE template0;\n\nThen use this database in DATABASE_URL."
+    return CheckResult("Encoding", False, f"{session.encoding}, not UTF8", hint)
+
+
+def _read_only(session: Session) -> CheckResult | None:
+    if session.is_standby:
+        hint = "In DATABASE_URL, use the host of the primary, not that of a standby or read replica."
+        return CheckResult("Writes", False, "the server is a standby, which takes none", hint)
+    if not session.is_read_only:
+        return None
+    hint = READ_ONLY_FIXES.get(session.read_only_source, READ_ONLY_FIXES["session"])
+    text = f"default_transaction_read_only is on, set by: {session.read_only_source}"
+    return CheckResult("Writes", False, text, hint.format(role=session.role, database=session.database))
+
+
+def _privileges(visible: list[Table], session: Session) -> CheckResult | None:
+    poor = [table for table in visible if table.missing_privileges]
+    if not poor:
+        return None
+    text = "; ".join(f"{', '.join(table.missing_privileges)} missing on {table.name}" for table in poor)
+    hint = "\n".join(
+        f"GRANT {', '.join(table.missing_privileges)} ON {table.name} TO {session.role};" for table in poor
+    )
+    return CheckResult("Rights", False, text, _as_owner(poor[0].owner, hint))
+
+
+def _policies(visible: list[Table], session: Session) -> CheckResult | None:
+    hidden = [table for table in visible if table.hides_rows]
+    if not hidden:
+        return None
+    statements = []
+    for table in hidden:
+        statements += [f"DROP POLICY {name} ON {table.name};" for name in table.restrictive_policies]
+        statements.append(
+            f"CREATE POLICY todo_backend ON {table.name} TO {session.role} USING (true) WITH CHECK (true);"
+        )
+    text = f"row level security hides rows of {', '.join(table.name for table in hidden)}"
+    return CheckResult("Rows", False, text, _as_owner(hidden[0].owner, "\n".join(statements)))
+
+
+def _replica_identity(tasks: Table) -> CheckResult | None:
+    if tasks.is_replicated_by_key:
+        return None
+    identity = "DEFAULT" if tasks.has_primary_key else "FULL"
+    text = f"{tasks.name} is published without a replica identity: updates and deletes fail"
+    hint = f"ALTER TABLE {tasks.name} REPLICA IDENTITY {identity};"
+    return CheckResult("Replicas", False, text, _as_owner(tasks.owner, hint))
+
+
+async def _next_id(raw: Any, tasks: Table) -> CheckResult | None:
+    if not tasks.sequence or "SELECT" in tasks.missing_privileges:
+        return None
+    # Both names are quoted by the server.
+    query = SQL("SELECT (SELECT max(id) FROM {}), last_value + is_called::int FROM {}")
+    cursor = await raw.execute(query.format(SQL(tasks.name), SQL(tasks.sequence)))
+    largest, following = await cursor.fetchone()
+    if largest is None or following > largest:
+        return None
+    text = f"the next id of {tasks.name} is {following}, and {largest} is taken: creating a task fails"
+    hint = f"SELECT setval('{tasks.sequence}', (SELECT max(id) FROM {tasks.name}));"  # noqa: S608  # to be read
+    return CheckResult("Ids", False, text, _as_owner(tasks.owner, hint))
+
+
+def _no_table(found: list[Table], session: Session) -> CheckResult | None:
+    """Tell why the search path has no tasks, where the start would not help."""
+    ours = [table.schema for table in found if not table.is_tasks]
+    hidden = next((table for table in found if table.is_tasks and table.schema in ours), None)
+    if hidden:
+        if not hidden.may_use_schema:
+            hint = f"GRANT USAGE ON SCHEMA {hidden.schema} TO {session.role};"
+        else:
+            hint = f"ALTER ROLE {session.role} IN DATABASE {session.database} SET search_path = {hidden.schema};"
+        return CheckResult(
+            "Schema", False, f"{hidden.name} is not on the search path ({session.search_path})", hint
+        )
+    if session.schema is None:
+        hint = (
+            f"CREATE SCHEMA todo AUTHORIZATION {session.role};\n"
+            f"ALTER ROLE {session.role} IN DATABASE {session.database} SET search_path = todo;"
+        )
+        return CheckResult("Schema", False, f"no schema of the search path exists ({session.search_path})", hint)
+    if not session.may_create:
+        hint = f"GRANT CREATE ON SCHEMA {session.schema} TO {session.role};"
+        return CheckResult("Schema", False, f"{session.role} may not create tables in {session.schema}", hint)
+    return None
+
+
+def _as_owner(owner: str, sql: str) -> str:
+    return f"As {owner}, who owns the table, run:\n\n{sql}"
