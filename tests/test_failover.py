@@ -10,9 +10,11 @@ from tests.proxy import Proxy
 from tests.rig.load import assert_only_unavailable, assert_recovers, eventually, load
 from tests.rig.postgres import NEON, Server, standby_of, tls_postgres
 from tests.service import Service, serving
+from tests.test_check import rows
+from tests.test_check_database import check
 
 
-@pytest.mark.proves("REL-6")
+@pytest.mark.proves("REL-6", "FAIL-3")
 @pytest.mark.xdist_group("load")
 def test_a_standby_takes_over_under_load(tmp_path: Path) -> None:
     """Commits wait for the standby, so whatever was acknowledged is there; the service is not started again."""
@@ -33,6 +35,8 @@ def test_a_standby_takes_over_under_load(tmp_path: Path) -> None:
         both = f"@localhost:{primary.port},localhost:{standby.port}/"
         url = primary.url(parameters=f"{NEON}&target_session_attrs=read-write")
         with serving(tmp_path, url.replace(f"@localhost:{primary.port}/", both)) as service:
+            assert rows(check(tmp_path, primary.url(port=standby.port)))["Writes"] == "FAIL the server is a standby"
+            assert "Writes" not in rows(check(tmp_path, primary.url()))  # whose host the hint says to use
             asyncio.run(play(service, primary, standby))
             assert "Traceback" not in service.log.read_text()
             assert service.stop() == 0

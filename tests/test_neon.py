@@ -11,6 +11,7 @@ from tests.rig import pgbouncer
 from tests.rig.load import eventually, load
 from tests.rig.middleman import Middleman
 from tests.rig.postgres import NEON, Server, make_certificate
+from tests.rig.speaker import Speaker, error_response
 from tests.service import SECRET, Service, run, serving
 from todo_backend.database.connection import Connection
 
@@ -72,6 +73,37 @@ def test_a_pooler_without_channel_binding_is_refused(tmp_path: Path, strict: Ser
     with pgbouncer.running(strict) as port:
         ended = run(tmp_path, "serve", "--port", "0", DATABASE_URL=strict.url(port=port), **SETTINGS)
     assert "channel binding" in refusal(ended)
+
+
+@pytest.mark.proves("DATA-7")
+def test_a_pooler_in_statement_mode_is_refused(tmp_path: Path, strict: Server) -> None:
+    with pgbouncer.running(strict, mode="statement") as port:
+        url = strict.url(strict.new_database(), "?sslmode=require", port=port)
+        ended = run(tmp_path, "serve", "--port", "0", DATABASE_URL=url, **SETTINGS)
+    assert "transaction blocks not allowed in statement pooling mode. Set pool_mode = transaction" in refusal(ended)
+
+
+@pytest.mark.proves("DATA-7")
+def test_a_refusal_of_neon_ends_the_start(tmp_path: Path) -> None:
+    with Speaker(
+        error_response("This IP address 192.0.2.1 is not allowed to connect to this endpoint.")
+    ) as speaker:
+        ended = run(tmp_path, "serve", "--port", "0", DATABASE_URL=speaker.url(), **SETTINGS)
+    assert "This IP address 192.0.2.1 is not allowed to connect to this endpoint. Add this address" in refusal(
+        ended
+    )
+
+
+@pytest.mark.proves("DATA-6")
+def test_a_quota_of_neon_is_waited_for(tmp_path: Path) -> None:
+    said = "Your account or project has exceeded the compute time quota. Upgrade your plan to increase limits."
+    with (
+        Speaker(error_response(said)) as speaker,
+        serving(tmp_path, speaker.url(), healthy=False) as service,
+        service.client("me") as client,
+    ):
+        service.wait_for_log(f"retrying: .*{said}")
+        assert client.get("/api/tasks").status_code == 503
 
 
 @pytest.mark.proves("DATA-7")

@@ -1,4 +1,4 @@
-"""PgBouncer in transaction mode, which is what Neon's `-pooler` hosts run."""
+"""PgBouncer, by default in transaction mode, which is what Neon's `-pooler` hosts run."""
 
 import contextlib
 import shutil
@@ -19,7 +19,7 @@ CONFIGURATION = """\
 listen_addr = 127.0.0.1
 listen_port = {port}
 unix_socket_dir =
-pool_mode = transaction
+pool_mode = {mode}
 default_pool_size = {pool_size}
 max_client_conn = 1000
 auth_type = scram-sha-256
@@ -36,14 +36,14 @@ def program() -> str | None:
 
 
 @contextlib.contextmanager
-def running(server: Server, *, pool_size: int = 4) -> Iterator[int]:
+def running(server: Server, *, pool_size: int = 4, mode: str = "transaction") -> Iterator[int]:
     """Run PgBouncer before a server, with so many connections to it, and yield its port."""
     require("PgBouncer", present=program() is not None)
     folder, port = server.folder / "pgbouncer", free_port()
     folder.mkdir()
     (folder / "users.txt").write_text(f'"me" "{PASSWORD}"\n')
     configuration = folder / "pgbouncer.ini"
-    values = {"port": port, "server_port": server.port, "pool_size": pool_size, "folder": folder}
+    values = {"mode": mode, "port": port, "server_port": server.port, "pool_size": pool_size, "folder": folder}
     configuration.write_text(CONFIGURATION.format(data=server.data, **values))
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([str(program()), str(configuration)], user=USER, stdout=log, stderr=log)

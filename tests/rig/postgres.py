@@ -61,6 +61,13 @@ class Server:
         self.execute(f"CREATE DATABASE {name}")
         return name
 
+    def login(self, database: str) -> list[str]:
+        """Return the options of PostgreSQL's programs for the superuser, over the socket."""
+        return [f"--host={self.folder}", f"--port={self.port}", "--username=postgres", f"--dbname={database}"]
+
+    def end_sessions(self, database: str) -> None:
+        self.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{database}'")
+
     def run(self, program: str, *arguments: object) -> None:
         with self.begin(program, *arguments) as process:
             said = process.communicate(timeout=60)[0]

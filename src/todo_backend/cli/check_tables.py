@@ -41,15 +41,17 @@ SELECT current_setting('server_version') AS version, pg_backend_pid() AS pid,
 FROM pg_settings WHERE name = 'default_transaction_read_only'
 """
 
-# By what has set default_transaction_read_only: pg_settings.source.
+# By what has set default_transaction_read_only: pg_settings.source. Who runs the SQL has a read-only session, too.
 READ_ONLY_FIXES = {
-    "database": "ALTER DATABASE {database} RESET default_transaction_read_only;",
-    "user": "ALTER ROLE {role} RESET default_transaction_read_only;",
-    "database user": "ALTER ROLE {role} IN DATABASE {database} RESET default_transaction_read_only;",
-    "global": "ALTER ROLE ALL RESET default_transaction_read_only;",
-    "configuration file": "ALTER SYSTEM RESET default_transaction_read_only;\nSELECT pg_reload_conf();",
+    "database": "BEGIN READ WRITE;\nALTER DATABASE {database} RESET default_transaction_read_only;\nCOMMIT;",
+    "user": "BEGIN READ WRITE;\nALTER ROLE {role} RESET default_transaction_read_only;\nCOMMIT;",
+    "database user": (
+        "BEGIN READ WRITE;\nALTER ROLE {role} IN DATABASE {database} RESET default_transaction_read_only;\nCOMMIT;"
+    ),
+    "global": "BEGIN READ WRITE;\nALTER ROLE ALL RESET default_transaction_read_only;\nCOMMIT;",
+    "configuration file": "ALTER SYSTEM SET default_transaction_read_only = off;\nSELECT pg_reload_conf();",
     "client": "Leave default_transaction_read_only out of options in DATABASE_URL, and of PGOPTIONS.",
-    "session": "A client has set it on a connection of the pooler: restart the pooler (with Neon the compute).",
+    "session": "A client set it on a connection of the pooler: restart the pooler (with Neon the compute).",
 }
 
 
@@ -157,11 +159,12 @@ def _encoding(session: Session) -> CheckResult | None:
 def _read_only(session: Session) -> CheckResult | None:
     if session.is_standby:
         hint = "In DATABASE_URL, use the host of the primary, not that of a standby or read replica."
-        return CheckResult("Writes", False, "the server is a standby, which takes none", hint)
+        return CheckResult("Writes", False, "the server is a standby", hint)
     if not session.is_read_only:
         return None
-    hint = READ_ONLY_FIXES.get(session.read_only_source, READ_ONLY_FIXES["session"])
-    text = f"default_transaction_read_only is on, set by: {session.read_only_source}"
+    source = session.read_only_source
+    hint = READ_ONLY_FIXES.get(source, "Set default_transaction_read_only to off, where it is set.")
+    text = f"default_transaction_read_only is on, set by: {source}"
     return CheckResult("Writes", False, text, hint.format(role=session.role, database=session.database))
 
 

@@ -43,7 +43,7 @@ class StatementRefused(TodoError):
 
 
 def response_to(error: Exception) -> TodoError | None:
-    """Log an error of the driver, which is not for the client to know, and return the error response; none for a bug."""
+    """Log what the driver says, which is not for the client, and return the error response; none for a bug."""
     if is_unavailable(error):
         log.warning("Database unavailable: %s", describe(error))
         return DatabaseUnavailable()

@@ -32,8 +32,8 @@ _UNAVAILABLE = (
 )
 _MISSING_TABLE = "42P01"
 _OTHER_SEARCH_PATH = (
-    "If nobody dropped it, a client such as pg_dump has left another search_path on a connection of the pooler:"
-    " restart the pooler (with Neon the compute), and give such a client the host without -pooler."
+    "If nobody dropped it, a client left another search_path on a connection of the pooler, as restoring a dump"
+    " does: restart the pooler (with Neon the compute), and give such a client the host without -pooler."
 )
 _STATEMENT_MODE = "transaction blocks not allowed in statement pooling mode"
 _REFUSED_STATEMENTS = {
