@@ -13,6 +13,7 @@ from tests.rig import pgbouncer
 from tests.rig.postgres import Server
 from tests.service import PROGRAM, SECRET, Service, environment, invoke, serving
 from tests.test_auth import GOOD, make
+from todo_backend.database import connection
 
 SETTINGS = {"BETTER_AUTH_SECRET": SECRET}
 
@@ -40,7 +41,7 @@ def test_all_is_well(tmp_path: Path, service: Service, url: Callable[[str], str]
 def test_a_missing_schema_is_not_well(tmp_path: Path, database: str, url: Callable[[str], str]) -> None:
     ended = invoke(tmp_path, "check", DATABASE_URL=url(database), **SETTINGS)
     assert (ended.returncode, rows(ended)["Schema"]) == (1, "FAIL not up to date")
-    assert "Start the service, which makes and moves it." in ended.stdout
+    assert "Start the service: it applies the migrations." in ended.stdout
 
 
 @pytest.mark.proves("BA-6")
@@ -59,16 +60,21 @@ def test_a_pooler_is_told(tmp_path: Path, strict: Server) -> None:
 
 
 @pytest.mark.proves("BA-6")
-def test_a_database_that_is_away_or_silent_is_not_well(tmp_path: Path, proxy: Proxy) -> None:
+def test_a_database_that_is_away_or_silent_is_not_well(
+    tmp_path: Path, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     proxy.refuse()
     away = invoke(tmp_path, "check", DATABASE_URL=proxy.url("postgres"), **SETTINGS)
     assert (away.returncode, away.stderr) == (1, "")
     assert rows(away)["Database"].startswith("FAIL ")
-    assert "Look at DATABASE_URL" in away.stdout
+    assert "Check that the server runs, and that the host and port of DATABASE_URL can be reached" in away.stdout
     proxy.flow()
     proxy.stall()
-    silent = invoke(tmp_path, "check", DATABASE_URL=proxy.url("postgres"), **SETTINGS)
-    assert (silent.returncode, rows(silent)["Database"]) == (1, "FAIL no answer in time")
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 2)
+    for parameters in ("", "&connect_timeout=2"):
+        silent = invoke(tmp_path, "check", DATABASE_URL=proxy.url("postgres", parameters), **SETTINGS)
+        assert (silent.returncode, rows(silent)["Database"]) == (1, "FAIL connection timeout expired")
+        assert "Check that the server runs" in silent.stdout
 
 
 @pytest.mark.proves("BA-6")

@@ -237,7 +237,9 @@ def test_a_database_that_takes_no_writes_at_the_start_is_waited_for(
     """As a standby that is about to be promoted."""
     admin.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
     with serving(tmp_path, url(database), healthy=False) as service, service.client("me") as client:
-        service.wait_for_log("retrying: cannot execute CREATE TABLE in a read-only transaction")
+        service.wait_for_log(
+            "retrying: cannot execute CREATE TABLE in a read-only transaction. `todo-backend check` prints"
+        )
         assert_unavailable(client.get("/api/tasks"))
         admin.execute(f"ALTER DATABASE {database} RESET default_transaction_read_only")
         admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [database])

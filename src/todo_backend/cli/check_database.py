@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from todo_backend.cli.check_result import CheckResult
 from todo_backend.cli.check_tables import SESSION, Session, check_tables
-from todo_backend.database import failures
+from todo_backend.database import connection, failures
+from todo_backend.database.connection import Connection
 from todo_backend.database.engine import create_engine
 from todo_backend.database.pool import ConnectionPool
 
@@ -33,8 +34,8 @@ async def check_database(url: str) -> list[CheckResult]:
     results = []
     pool = ConnectionPool(url, size=1)
     try:
-        async with create_engine(pool, timeout=CHECK_TIMEOUT).connect() as connection:
-            async for result in _check_connection(connection, url):
+        async with create_engine(pool, timeout=CHECK_TIMEOUT).connect() as open_connection:
+            async for result in _check_connection(open_connection, url):
                 results.append(result)
     except (DBAPIError, psycopg.Error) as error:
         hint = await _explain_timeout(error, url) or failures.hint(error)
@@ -89,10 +90,10 @@ async def _explain_timeout(error: Exception, url: str) -> str:
         return ""
     began = time.perf_counter()
     try:
-        connection = await psycopg.AsyncConnection.connect(make_conninfo(url, connect_timeout=30))
+        longer = await Connection.open(make_conninfo(url, connect_timeout=connection.CONNECT_TIMEOUT))
     except psycopg.Error:
         return ""
-    await connection.close()
+    await longer.close()
     return _raise_timeout(limit, time.perf_counter() - began)
 
 

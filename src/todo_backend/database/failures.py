@@ -134,6 +134,7 @@ OUTAGES = {
     "failed to resolve host": "Correct the host in DATABASE_URL, or the network.",
     "starting up|shutting down|recovery mode|not yet accepting|not currently accepting": "Wait, and try again.",
     "not read-only|not in hot standby": "Leave target_session_attrs out of DATABASE_URL.",
+    "read-only transaction": "`todo-backend check` prints the statement that allows writes.",
     "read-only|hot standby": "Use the host of the primary in DATABASE_URL, not that of a standby or read replica.",
 }
 _REACH = "Check that the server runs, and that the host and port of DATABASE_URL can be reached from here."
@@ -145,7 +146,7 @@ _EOF = "SSL error: unexpected eof while reading"
 _NAME = re.compile('"[^"]*"')
 
 
-def is_unavailable(error: Exception) -> bool:
+def is_unavailable(error: BaseException) -> bool:
     """Tell whether a retry may succeed without anybody's doing.
 
     Args:
@@ -158,7 +159,7 @@ def is_unavailable(error: Exception) -> bool:
     return isinstance(cause, kinds) and not is_refused_connection(cause)
 
 
-def is_refused_connection(error: Exception) -> bool:
+def is_refused_connection(error: BaseException) -> bool:
     """Tell whether libpq or the server refused the connection in a way that no retry changes.
 
     Where the URL names several hosts, each has to refuse: one that is down may come back.
@@ -169,7 +170,7 @@ def is_refused_connection(error: Exception) -> bool:
     return bool(hosts) and all(hosts.values())
 
 
-def is_refused_statement(error: Exception) -> bool:
+def is_refused_statement(error: BaseException) -> bool:
     """Tell whether the server refused a statement because of a privilege or a setting."""
     cause = _cause(error)
     state = _sqlstate(cause)
@@ -180,12 +181,12 @@ def is_refused_statement(error: Exception) -> bool:
     return state in _REFUSED_STATEMENTS
 
 
-def is_missing_table(error: Exception) -> bool:
+def is_missing_table(error: BaseException) -> bool:
     """Tell whether a table of the statement does not exist, or is not on the search path."""
     return _sqlstate(_cause(error)) == _MISSING_TABLE
 
 
-def describe(error: Exception) -> str:
+def describe(error: BaseException) -> str:
     """Return what the driver says, on one line. libpq never says the password."""
     cause = _cause(error)
     if isinstance(cause, psycopg.Error) and cause.diag.message_primary:
@@ -196,7 +197,7 @@ def describe(error: Exception) -> str:
     return "; ".join(reversed(distinct.values())) or "no answer in time"
 
 
-def hint(error: Exception) -> str:
+def hint(error: BaseException) -> str:
     """Return what the user can do about it, in sentences; empty for a bug."""
     cause = _cause(error)
     if is_missing_table(cause):
@@ -208,21 +209,21 @@ def hint(error: Exception) -> str:
     return _find(OUTAGES, describe(cause)) or _REACH if is_unavailable(cause) else ""
 
 
-def explain(error: Exception) -> str:
+def explain(error: BaseException) -> str:
     """Return what the driver says and what the user can do about it, on one line."""
     advice = hint(error)
     return f"{describe(error).rstrip('.')}. {advice}" if advice else describe(error)
 
 
-def _cause(error: Exception) -> Exception:
+def _cause(error: BaseException) -> BaseException:
     return getattr(error, "orig", None) or error
 
 
-def _sqlstate(cause: Exception) -> str | None:
+def _sqlstate(cause: BaseException) -> str | None:
     return getattr(cause, "sqlstate", None)
 
 
-def _attempts(cause: Exception) -> list[tuple[str, str]]:
+def _attempts(cause: BaseException) -> list[tuple[str, str]]:
     """Return the host and the reason of each attempt to connect; none for the error of a statement."""
     text = str(cause)
     if not text.startswith(("connection failed: ", "connection is bad: ")):

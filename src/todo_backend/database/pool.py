@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from todo_backend.database.connection import Connection
+from todo_backend.database.failures import describe
 
 log = logging.getLogger(__name__)
 
@@ -116,9 +117,9 @@ class ConnectionPool:
             for waiter in waiting:
                 if not waiter.done():
                     waiter.set_exception(error)
-        elif str(error) != self._last_error:
-            log.warning("Could not open one of %d connections: %s", self.size, error)
-        self._last_error = str(error)
+        elif describe(error) != self._last_error:
+            log.warning("Could not open one of %d connections: %s", self.size, describe(error))
+        self._last_error = describe(error)
         self._pause = self._pause or asyncio.get_running_loop().call_later(RETRY_PAUSE, self._end_pause)
 
     def _end_pause(self) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from todo_backend.database.engine import create_engine
-from todo_backend.database.failures import describe, explain, is_unavailable
+from todo_backend.database.failures import explain, is_unavailable
 from todo_backend.database.migrations import UnknownSchema, is_current, upgrade
 from todo_backend.database.pool import ConnectionPool
 from todo_backend.settings import CannotStart
@@ -95,7 +95,7 @@ class Database:
         except (DBAPIError, psycopg.Error, UnknownSchema) as error:
             if not is_unavailable(error):
                 raise PermanentDatabaseError(f"The database cannot be used: {explain(error)}") from error
-            self._log_if_changed(f"Database unavailable, retrying: {describe(error)}")
+            self._log_if_changed(f"Database unavailable, retrying: {explain(error)}")
         else:
             log.info("The database is ready")
             self.ready = True
