@@ -123,9 +123,9 @@ OUTAGES = {
     "Too many connections to this endpoint. Please try again later.": "Lower DATABASE_POOL_SIZE",
     "Failed to acquire permit to connect to the database. Too many database connection attempts are "
     "currently ongoing.": ("Lower DATABASE_POOL_SIZE"),
-    "Control plane request failed": "Check that the server runs",
-    "Couldn't connect to compute node": "Check that the server runs",
-    "Authentication timed out": "Check that the server runs",
+    "Control plane request failed": "The service retries",
+    "Couldn't connect to compute node": "The service retries",
+    "Authentication timed out": "The service retries",
     "sorry, too many clients already": "Lower DATABASE_POOL_SIZE",
     'too many connections for role "certificate"': "Lower DATABASE_POOL_SIZE",
     "remaining connection slots are reserved for roles with the SUPERUSER attribute": "Lower DATABASE_POOL_SIZE",
@@ -135,8 +135,10 @@ OUTAGES = {
     "the database system is not yet accepting connections": "Wait",
     "the database system is shutting down": "Wait",
     'database "neondb" is not currently accepting connections': "Wait",
-    "query_wait_timeout": "Check that the server runs",
-    "server login has been failing, try again later (server_login_retry)": "Check that the server runs",
+    "query_wait_timeout": "The service retries",
+    "server login has been failing, try again later (server_login_retry)": "The service retries",
+    # What a PostgreSQL says whose messages are German: there is no telling, so it is waited for.
+    "Passwort-Authentifizierung für Benutzer »me« fehlgeschlagen": "If the server refuses the user",
 }
 
 

@@ -8,10 +8,11 @@ import psycopg
 import pytest
 
 from tests.rig import pgbouncer
-from tests.rig.application import Application, new_application
+from tests.rig.application import Application, migrate, new_application
 from tests.rig.postgres import PASSWORD, Server
 from tests.service import Service, serving
 from tests.test_database import assert_unavailable
+from todo_backend.database.startup import PermanentDatabaseError
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,17 @@ def test_five_privileges_suffice(app: Service) -> None:
         assert client.patch(f"{path}/complete").json()["completed"]
         assert len(client.get("/api/tasks").json()) == 1
         assert client.delete(path).status_code == 200
+
+
+@pytest.mark.proves("DATA-7")
+def test_a_missing_privilege_ends_the_start(application: Application) -> None:
+    application.execute(f"REVOKE INSERT, UPDATE ON tasks FROM {application.role}")
+    try:
+        with pytest.raises(PermanentDatabaseError, match="INSERT, UPDATE missing on public"):
+            migrate(application.url)
+    finally:
+        application.execute(f"GRANT INSERT, UPDATE ON tasks TO {application.role}")
+    migrate(application.url)
 
 
 FAULTS = {

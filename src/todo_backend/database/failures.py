@@ -137,11 +137,13 @@ OUTAGES = {
     "read-only transaction": "`todo-backend check` prints the statement that allows writes.",
     "read-only|hot standby": "Use the host of the primary in DATABASE_URL, not that of a standby or read replica.",
 }
+_ANSWERED = "If the server refuses the user or the database, correct DATABASE_URL. The service retries."
 _REACH = "Check that the server runs, and that the host and port of DATABASE_URL can be reached from here."
 
 # psycopg's list of failures, where there are several addresses; what libpq says of one; any name.
 _FAILURES = re.compile("^- (host: .*?), hostaddr: .*?: (.*?)(?=\\n- host: |\\Z)", re.DOTALL | re.MULTILINE)
 _ATTEMPT = re.compile("(connection to server .*? failed: )(.*?)(?=connection to server |\\Z)", re.DOTALL)
+_ANSWER = re.compile(r"\S+:  ")  # the severity, in any language
 _EOF = "SSL error: unexpected eof while reading"
 _NAME = re.compile('"[^"]*"')
 
@@ -206,7 +208,10 @@ def hint(error: BaseException) -> str:
         return _REFUSED_STATEMENTS[str(_sqlstate(cause))]
     if is_refused_connection(cause):
         return next(filter(None, (_refusal(reason) for _, reason in _attempts(cause))))
-    return _find(OUTAGES, describe(cause)) or _REACH if is_unavailable(cause) else ""
+    if not is_unavailable(cause):
+        return ""
+    is_answer = any(_ANSWER.match(_without_address(reason)) for _, reason in _attempts(cause))
+    return _find(OUTAGES, describe(cause)) or (_ANSWERED if is_answer else _REACH)
 
 
 def explain(error: BaseException) -> str:

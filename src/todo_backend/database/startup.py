@@ -22,7 +22,13 @@ START_TIMEOUT = 12.0  # seconds that a start waits for the database; then it goe
 SCHEMA_TIMEOUT = 600.0  # seconds for a statement of a migration, the wait for another process's included
 PAUSE = 0.5  # seconds between attempts
 
-TABLE = "SELECT format('%I.%I', relnamespace::regnamespace, relname) FROM pg_class WHERE oid = 'tasks'::regclass"
+# The table with its schema, and the privileges on it that are missing.
+TABLE = """
+SELECT format('%I.%I', relnamespace::regnamespace, relname), array_to_string(ARRAY(
+  SELECT privilege FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
+  WHERE NOT has_table_privilege(oid, privilege)), ', ')
+FROM pg_class WHERE oid = 'tasks'::regclass
+"""
 
 
 class PermanentDatabaseError(CannotStart):
@@ -91,7 +97,12 @@ class Database:
                 if not await connection.run_sync(is_current):
                     await connection.run_sync(upgrade)
                     await connection.commit()
-                self.table = str(await connection.scalar(text(TABLE)))
+                self.table, missing = (await connection.execute(text(TABLE))).one()
+                if missing:
+                    raise PermanentDatabaseError(
+                        f"The database cannot be used: {missing} missing on {self.table}."
+                        " `todo-backend check` prints the statement that gives the privileges."
+                    )
         except (DBAPIError, psycopg.Error, UnknownSchema) as error:
             if not is_unavailable(error):
                 raise PermanentDatabaseError(f"The database cannot be used: {explain(error)}") from error
