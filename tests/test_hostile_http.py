@@ -358,9 +358,10 @@ def test_slow_clients_hold_nothing_up(service: Service, connect: Callable[[], Co
 
 
 @contextlib.contextmanager
-def listening(app: ASGIApp) -> Iterator[tuple[uvicorn.Server, Callable[[], socket.socket]]]:
+def listening(app: ASGIApp, *, keep_alive: int = 5) -> Iterator[tuple[uvicorn.Server, Callable[[], socket.socket]]]:
     """Serve an application in this process, under the protocol alone, and yield the way to connect to it."""
-    config = uvicorn.Config(app, http=protocol.BoundedProtocol, lifespan="off", log_config=None)
+    options: dict[str, Any] = {"lifespan": "off", "log_config": None, "timeout_keep_alive": keep_alive}
+    config = uvicorn.Config(app, http=protocol.BoundedProtocol, **options)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -15,6 +15,10 @@ MAX_PIPELINED = 100  # requests of one connection that wait for the answers to t
 
 HEAD_LIMIT = 10.0  # seconds for a head, from the connection or from the head's first byte on
 TAKE_LIMIT = 60.0  # seconds for the client to take its answer
+# Seconds until an idle connection is closed. Node's http agent, and so axios, gives one up after 5: a server that
+# closes it at the same moment resets the request that is sent just then.
+KEEP_ALIVE_TIMEOUT = 75
+UNREAD_BODY_TIMEOUT = 5.0  # seconds for the rest of a body, after its answer
 LINGER = 2.0  # seconds for the client to read why its connection is closed
 SHUTDOWN_LIMIT = 8  # seconds that requests under way have to finish in, after a signal to stop
 
@@ -24,8 +28,8 @@ NOT_HTTP = "Not an HTTP request that can be answered"
 class BoundedProtocol(HttpToolsProtocol):
     """Bounds what uvicorn does not: the size of a head, the time for it to come, and for an answer to be taken.
 
-    The requests in line are bounded too. The time for a body is the application's to bound, until it has answered;
-    what the client goes on sending then does not keep the connection from being closed as an idle one.
+    The requests in line are bounded too. The time for a body is the application's to bound until it has answered;
+    a client that goes on sending the body after that has UNREAD_BODY_TIMEOUT.
 
     Besides, what is no HTTP request is answered in JSON; the fields of a trailer are not taken for the header's
     (RFC 9110, section 6.5.1); and an Upgrade is ignored (section 7.8), where uvicorn would lose the body.
@@ -34,6 +38,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._in_head = True
+        self._in_body = False
         self._pending = 0  # bytes of what is not complete yet, a head or a trailer
         self._refused = False
         self._arriving: asyncio.TimerHandle | None = None
@@ -97,6 +102,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._in_body = True
         if len(self.pipeline) >= MAX_PIPELINED:
             self._refused = True  # so is what follows: clients send again what was not answered (RFC 9112, 9.3.2)
             self.pipeline[0][0].keep_alive = False
@@ -114,8 +120,20 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._pending = 0
+        self._in_body = False
         if not self._refused and not self.parser.should_upgrade():
             super().on_message_complete()
+        if self.timeout_keep_alive_task:  # the answer came before the end of the body
+            self._await_request(self.timeout_keep_alive)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.timeout_keep_alive_task and self._in_body:
+            self._await_request(UNREAD_BODY_TIMEOUT)
+
+    def _await_request(self, seconds: float) -> None:
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle

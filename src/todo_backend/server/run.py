@@ -13,7 +13,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from todo_backend.database.startup import open_database
-from todo_backend.server.protocol import SHUTDOWN_LIMIT
+from todo_backend.server.protocol import KEEP_ALIVE_TIMEOUT, SHUTDOWN_LIMIT
 from todo_backend.server.signals import hand_over, stopping
 from todo_backend.settings import CannotStart, Settings
 
@@ -77,6 +77,7 @@ def configure(settings: Settings, **options: Any) -> uvicorn.Config:
         lifespan="on",
         server_header=False,
         proxy_headers=False,  # nothing here depends on where a request comes from
+        timeout_keep_alive=KEEP_ALIVE_TIMEOUT,
         timeout_graceful_shutdown=SHUTDOWN_LIMIT,
         log_config={
             "version": 1,
