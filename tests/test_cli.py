@@ -412,7 +412,7 @@ def test_workers_that_do_not_come_up_end_the_service(
     """Each worker opens the database for itself, and may be refused when the check before it was not."""
     with serving(tmp_path, url(database), "--workers", "2", healthy=False) as service:
         admin.execute(f"ALTER DATABASE {database} RENAME TO {database}_renamed")
-        assert service.process.wait(20) == 1
+        assert service.process.wait(60) == 1
         assert service.log.read_text().endswith("The workers do not start; the log says why.\n")
 
 

@@ -78,6 +78,8 @@ def configure(settings: Settings, **options: Any) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,  # nothing here depends on where a request comes from
         timeout_keep_alive=KEEP_ALIVE_TIMEOUT,
+        # uvicorn's 5 seconds are too few for a worker that starts on a busy machine, or far from the database.
+        timeout_worker_healthcheck=30,
         timeout_graceful_shutdown=SHUTDOWN_LIMIT,
         log_config={
             "version": 1,
