@@ -44,9 +44,9 @@ class Frontend:
             self.cookies[user] = browser.cookies
         return answer
 
-    def sign_up(self, user: str) -> str:
-        """Sign up and in, and return the user's id."""
-        body = {"name": user, "email": f"{user}@example.com", "password": "a password for tests"}
+    def sign_up(self, user: str, **more: str) -> str:
+        """Sign up and in, with more fields such as an image, and return the user's id."""
+        body = {"name": user, "email": f"{user}@example.com", "password": "a password for tests"} | more
         user_id: str = (
             self.ask(user, "POST", "/api/auth/sign-up/email", body).raise_for_status().json()["user"]["id"]
         )

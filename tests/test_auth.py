@@ -22,7 +22,7 @@ from todo_backend.auth.tokens import InvalidToken, read_claims
 from todo_backend.auth.verifier import Verifier
 
 NOW = int(time.time())
-GOOD = {"sub": "user", "iat": NOW, "exp": NOW + 24 * 60 * 60}
+GOOD: dict[str, Any] = {"sub": "user", "iat": NOW, "exp": NOW + 24 * 60 * 60}
 
 
 def encode(part: object) -> str:
@@ -281,6 +281,9 @@ HINT = "send the token of authClient.token()"
 @pytest.mark.parametrize(
     ("token", "reason"),
     [
+        (f"Bearer {VALID}", "The token begins with the word Bearer, which belongs before it once"),
+        (f'"{VALID}"', "The token has quotation marks around it"),
+        (f"'{VALID}'", "The token has quotation marks around it"),
         ("x", f"The token is not a JWT; Better Auth's session token is none: {HINT}"),
         (
             make({"exp": GOOD["exp"], "session": {}}),

@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.frontend import FOLDER, Frontend, better_auth, build, free_port, require
 from tests.service import SECRET, Service, invoke, serving
 from tests.test_auth import make
+from tests.test_check_token import says
 from tests.test_docs import blocks
-from todo_backend.cli.check_token import HINTS
+from todo_backend.cli.check_token import HINTS, KEY_SET_HINTS
 
 pytestmark = pytest.mark.xdist_group("better_auth")
 
@@ -256,10 +257,51 @@ def test_check_says_what_to_change(
     hints = {"eddsa": "algorithm", "session": "client", "cookie": "client"}
     assert ended.returncode == 1
     assert f"FAIL  Token      {MISTAKES[mistake]}\n" in ended.stdout
-    for line in HINTS[hints.get(mistake, mistake)].splitlines():
-        assert line in ended.stdout
+    assert says(ended, HINTS[hints.get(mistake, mistake)])
     assert mistakes[mistake] not in ended.stdout
     assert "\x1b" not in ended.stdout
+
+
+PLUGIN: dict[str, dict[str, object]] = {
+    "audience": {"jwt": {"audience": "todo"}},
+    "issuer": {"jwt": {"issuer": "https://app.example.com"}},
+    "number": {"jwt": {"expirationTime": 900}},
+    "size": {},
+}
+
+
+@pytest.mark.proves("BA-6")
+@pytest.mark.parametrize("hint", PLUGIN)
+def test_options_that_are_changed_as_check_says(tmp_path: Path, hint: str) -> None:
+    port = free_port()
+
+    def report(**variables: str) -> subprocess.CompletedProcess[str]:
+        with better_auth("options", port, **variables) as frontend:
+            frontend.sign_up("user", image="data:image/png;base64," + "A" * 8192 if hint == "size" else "")
+            settings = {"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_URL": frontend.url}
+            return invoke(tmp_path, "check", "--token", frontend.token("user"), **settings)
+
+    assert says(refused := report(OPTIONS=json.dumps(PLUGIN[hint])), HINTS[hint])
+    assert f"http://localhost:{port}" in refused.stdout
+    assert 'ok    Token      for user "' in report(**({"LEAN": "1"} if hint == "size" else {})).stdout
+
+
+@pytest.mark.proves("BA-6")
+@pytest.mark.parametrize(
+    ("hint", "way", "bad", "good"),
+    [
+        ("not found", "cookie", {}, {"COOKIE_KEYS": "1"}),
+        ("status", "options", {"NO_TABLE": "1"}, {}),
+    ],
+)
+def test_a_key_set_that_is_mended_as_check_says(
+    tmp_path: Path, hint: str, way: str, bad: dict[str, str], good: dict[str, str]
+) -> None:
+    for variables, row in (bad, "FAIL"), (good, "ok"):
+        with better_auth(way, None, **variables) as frontend:
+            ended = invoke(tmp_path, "check", BETTER_AUTH_SECRET=SECRET, BETTER_AUTH_URL=frontend.url)
+        assert f"{row:<4}  Key set  " in ended.stdout
+        assert says(ended, KEY_SET_HINTS[hint]) == (row == "FAIL")
 
 
 @pytest.mark.proves("BA-6")
@@ -286,7 +328,9 @@ def test_check_says_what_a_wrong_url_needs(
     none = check(tmp_path, url("shared"), BETTER_AUTH_URL=hs256.url)
     assert none.returncode == 1
     assert "404" in none.stdout
-    assert "Where that signs HS256, leave BETTER_AUTH_URL out." in none.stdout
+    assert says(none, KEY_SET_HINTS["not found"])
+    hs256.sign_up("without")
+    assert check(tmp_path, url("shared"), "--token", hs256.token("without")).returncode == 0
 
 
 @pytest.mark.proves("BA-7")

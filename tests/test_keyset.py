@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import http.server
-import itertools
 import json
 import threading
 import time
@@ -24,7 +23,6 @@ from todo_backend.auth import keyset, tokens
 from todo_backend.auth.keyset import JWKS_PATH, KeySet, KeySetUnavailable, NoKeySet, fetch
 from todo_backend.auth.tokens import InvalidToken
 from todo_backend.auth.verifier import Verifier
-from todo_backend.cli.check_token import HINTS
 from todo_backend.database import connection
 
 EDDSA, ES384 = Ed25519PrivateKey.generate(), generate_private_key(SECP384R1())
@@ -262,46 +260,6 @@ def test_what_is_remembered_is_bounded() -> None:
     asyncio.run(live())
 
 
-@pytest.mark.proves("BA-5")
-@pytest.mark.parametrize(
-    ("token", "hint"),
-    [
-        (make(GOOD, {"alg": "none"}), "algorithm"),
-        (make(GOOD, {"alg": "ES512"}), "key set"),
-        (jwt.encode(GOOD, ES384, "ES384", {"kid": "1"}), "key set"),
-        (jwt.encode(GOOD, generate_private_key(SECP384R1()), "ES384", {"kid": "2"}), "key set"),
-        (jwt.encode(GOOD, EDDSA, "EdDSA", {"kid": "1"}), "issuer"),
-        (jwt.encode(GOOD | {"iss": "{}"}, EDDSA, "EdDSA", {"kid": "1"}), "issuer"),
-        (make(GOOD, secret="another-secret-of-at-least-32-bytes"), "secret"),
-        (make(GOOD | {"exp": 1}), "expired"),
-        (make({"exp": GOOD["exp"], "session": {}}), "client"),
-        ("a-session-token", "client"),
-        (make(GOOD | {"sub": ""}), ""),
-    ],
-    ids=itertools.count(),
-)
-def test_a_refusal_names_its_hint(issuer: str, token: str, hint: str) -> None:
-    with pytest.raises(InvalidToken) as refusal:
-        asyncio.run(Verifier(SECRET.encode(), issuer).verify(token))
-    assert refusal.value.hint == hint
-    assert hint in {"", *HINTS}
-
-
-@pytest.mark.proves("BA-5")
-def test_an_audience_that_is_another_has_a_hint_too(issuer: str) -> None:
-    token = jwt.encode(GOOD | {"iss": issuer, "aud": "another"}, EDDSA, "EdDSA", {"kid": "1"})
-    with pytest.raises(InvalidToken, match="aud claim") as refusal:
-        asyncio.run(Verifier(SECRET.encode(), issuer).verify(token))
-    assert refusal.value.hint == "issuer"
-
-
-@pytest.mark.proves("BA-5")
-def test_an_asymmetric_token_without_a_key_set_has_a_hint_too() -> None:
-    with pytest.raises(InvalidToken) as refusal:
-        asyncio.run(Verifier(SECRET.encode()).verify(jwt.encode(GOOD, EDDSA, "EdDSA")))
-    assert refusal.value.hint == "algorithm"
-
-
 @pytest.mark.proves("BA-4", "BA-5")
 def test_the_reasons_are_the_ones_that_are_explained(service: Service, trusting: Service) -> None:
     page = (Path(__file__).parent.parent / "docs" / "better-auth.md").read_text()
@@ -369,7 +327,7 @@ def test_without_a_key_set_there_is_a_503_and_then_recovery(
         assert await key_set.find("1", "EdDSA")
 
     asyncio.run(live())
-    assert f"{counting.url}{JWKS_PATH} cannot be had: Server error '500" in caplog.text
+    assert f"{counting.url}{JWKS_PATH} cannot be had: the answer has status 500" in caplog.text
     assert "\n" not in caplog.messages[0]
 
 
@@ -418,7 +376,7 @@ def test_an_address_that_is_none_is_told(url: str) -> None:
 def test_what_is_no_json_to_the_letter_is_told(
     key_set: Callable[[object], str], answer: bytes, reason: str
 ) -> None:
-    with pytest.raises(NoKeySet, match=f"^{reason}$"):
+    with pytest.raises(NoKeySet, match=f"^the answer is not JSON: {reason}$"):
         asyncio.run(fetch(key_set(answer) + JWKS_PATH))
 
 

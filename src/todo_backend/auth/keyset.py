@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jwt
 
@@ -12,10 +12,14 @@ from todo_backend.auth.tokens import ASYMMETRIC
 from todo_backend.http import strict_json
 from todo_backend.http.errors import TodoError
 
+if TYPE_CHECKING:
+    import httpx
+
 log = logging.getLogger(__name__)
 
 JWKS_PATH = "/api/auth/jwks"
 TIME_LIMIT = 2.0  # seconds for a fetch
+MAX_REDIRECTS = 5  # within the origin
 COOLDOWN = 10.0  # seconds from one fetch to the next, so that made-up key ids do not become requests to Better Auth
 MAX_AGE = 300.0  # seconds until a key set is fetched again, so that a key that was withdrawn does not stay good
 
@@ -26,7 +30,15 @@ class KeySetUnavailable(TodoError):
 
 
 class NoKeySet(Exception):
-    """There is none at a URL; its text is the reason, on one line."""
+    """There is none at a URL; its text is the reason, on one line.
+
+    Args:
+        hint: how to fix it: a key of todo_backend.cli.check_token.KEY_SET_HINTS.
+    """
+
+    def __init__(self, reason: str, hint: str) -> None:
+        super().__init__(reason)
+        self.hint = hint
 
 
 class KeySet:
@@ -90,13 +102,29 @@ async def fetch(url: str) -> list[jwt.PyJWK]:
 
     try:
         async with asyncio.timeout(TIME_LIMIT), httpx.AsyncClient() as client:
-            answer = strict_json.loads((await client.get(url)).raise_for_status().content)
+            response = await client.get(url)
+            for _ in range(MAX_REDIRECTS):
+                if response.next_request and _origin(response.next_request.url) == _origin(response.url):
+                    response = await client.send(response.next_request)
     # ImportError and OSError: of proxies and certificates that the environment names to httpx.
     except (httpx.HTTPError, httpx.InvalidURL, ImportError, OSError, ValueError) as error:
-        raise NoKeySet(str(error).partition("\n")[0] or "no answer in time") from error
+        raise NoKeySet(str(error).partition("\n")[0] or "no answer in time", "unreachable") from error
+    if response.next_request:
+        raise NoKeySet(f"it redirects to {response.next_request.url}", "redirect")
+    if response.status_code != 200:
+        hint = "not found" if response.status_code == 404 else "status"
+        raise NoKeySet(f"the answer has status {response.status_code}", hint)
+    try:
+        answer = strict_json.loads(response.content)
+    except ValueError as error:
+        raise NoKeySet(f"the answer is not JSON: {str(error).partition(chr(10))[0]}", "format") from error
     if not isinstance(answer, dict) or not isinstance(answer.get("keys"), list):
-        raise NoKeySet("the answer is not a JSON Web Key Set")
+        raise NoKeySet("the answer is not a JSON Web Key Set", "format")
     return [key for data in answer["keys"] if (key := _read(data)) is not None]
+
+
+def _origin(url: "httpx.URL") -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
 
 
 def _read(data: Any) -> jwt.PyJWK | None:

@@ -29,11 +29,10 @@ class InvalidToken(Exception):
     """A token that is not accepted; its text is the reason, one ASCII sentence that never quotes the token.
 
     Args:
-        hint: what to change in Better Auth's configuration, where that is not said by the reason: a key of
-            todo_backend.cli.check_token.HINTS.
+        hint: how to fix it: a key of todo_backend.cli.check_token.HINTS.
     """
 
-    def __init__(self, reason: str, hint: str = "") -> None:
+    def __init__(self, reason: str, hint: str) -> None:
         super().__init__(reason)
         self.hint = hint
 
@@ -55,7 +54,11 @@ def read_header(token: str) -> dict[str, Any]:
         InvalidToken: it is no JWT in the compact form of RFC 7515, or has a header that is not supported.
     """
     if len(token) > MAX_TOKEN_BYTES:
-        raise InvalidToken(f"The token is longer than {MAX_TOKEN_BYTES // 1024} KiB")
+        raise InvalidToken(f"The token is longer than {MAX_TOKEN_BYTES // 1024} KiB", "size")
+    if token[:7].lower() == "bearer ":
+        raise InvalidToken("The token begins with the word Bearer, which belongs before it once", "bearer")
+    if token[:1] in ("'", '"'):
+        raise InvalidToken("The token has quotation marks around it", "quotes")
     if token.count(".") != 2:
         raise InvalidToken(f"The token is not a JWT; Better Auth's session token is none: {SEND_THE_JWT}", "client")
     try:
@@ -63,9 +66,9 @@ def read_header(token: str) -> dict[str, Any]:
             raise ValueError
         header = jwt.get_unverified_header(token)
     except (jwt.InvalidTokenError, ValueError):
-        raise InvalidToken("The token is not a well-formed JWT") from None
+        raise InvalidToken("The token is not a well-formed JWT", "malformed") from None
     if "crit" in header:
-        raise InvalidToken("The token has a crit header, which is not supported")
+        raise InvalidToken("The token has a crit header, which is not supported", "crit")
     return header
 
 
@@ -88,9 +91,9 @@ def read_claims(token: str, key: bytes | jwt.PyJWK, algorithm: str, *, now: floa
         what, hint = ("BETTER_AUTH_SECRET", "secret") if algorithm == HMAC else ("its key", "key set")
         raise InvalidToken(f"The token's signature does not match {what}", hint) from None
     except (jwt.InvalidTokenError, ValueError):
-        raise InvalidToken("The token is not a well-formed JWT") from None
+        raise InvalidToken("The token is not a well-formed JWT", "malformed") from None
     if not isinstance(claims, dict):
-        raise InvalidToken("The token's payload is not a JSON object")
+        raise InvalidToken("The token's payload is not a JSON object", "malformed")
     _judge_times(claims, now)
     _judge_subject(claims)
     return claims
@@ -101,13 +104,13 @@ def _judge_times(claims: dict[str, Any], now: float) -> None:
     not_before = _numeric_date(claims, "nbf")
     issued_at = _numeric_date(claims, "iat")
     if expires_at is None:
-        raise InvalidToken("The token has no exp claim")
+        raise InvalidToken("The token has no exp claim", "claims")
     if now >= expires_at + LEEWAY:
         raise InvalidToken("The token has expired", "expired")
     if not_before is not None and now < not_before - LEEWAY:
-        raise InvalidToken("The token is not valid yet")
+        raise InvalidToken("The token is not valid yet", "valid later")
     if issued_at is not None and now < issued_at - LEEWAY:
-        raise InvalidToken("The token was issued in the future")
+        raise InvalidToken("The token was issued in the future", "issued later")
 
 
 def _judge_subject(claims: dict[str, Any]) -> None:
@@ -117,9 +120,9 @@ def _judge_subject(claims: dict[str, Any]) -> None:
             f"The token has no sub claim, it is Better Auth's session cookie: {SEND_THE_JWT}", "client"
         )
     if user_id is None:
-        raise InvalidToken("The token has no sub claim")
+        raise InvalidToken("The token has no sub claim", "claims")
     if not is_user_id(user_id):
-        raise InvalidToken("The token's sub claim is not a user id")
+        raise InvalidToken("The token's sub claim is not a user id", "claims")
 
 
 def _numeric_date(claims: dict[str, Any], name: str) -> float | None:
@@ -127,7 +130,7 @@ def _numeric_date(claims: dict[str, Any], name: str) -> float | None:
         return None
     value = claims[name]
     if type(value) not in (int, float) or not -_MAX_NUMERIC_DATE < value < _MAX_NUMERIC_DATE:
-        raise InvalidToken(f"The token's {name} claim is not a time")
+        raise InvalidToken(f"The token's {name} claim is not a time", "claims")
     return float(value)
 
 

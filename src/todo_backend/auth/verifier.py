@@ -48,7 +48,7 @@ class Verifier:
         elif algorithm in ASYMMETRIC:
             claims = await self._read_asymmetric(token, header.get("kid"), algorithm)
         else:
-            raise InvalidToken("The token's algorithm is none of those that are accepted", "algorithm")
+            raise InvalidToken("The token's algorithm is none of those that are accepted", "unsupported")
         self._remember(token, claims)
         user_id: str = claims["sub"]
         return user_id
@@ -70,7 +70,7 @@ class Verifier:
         if not self._is_better_auth(claims.get("iss")):
             raise InvalidToken("The token's iss claim is not BETTER_AUTH_URL", "issuer")
         if not any(map(self._is_better_auth, audience if isinstance(audience, list) else [audience])):
-            raise InvalidToken("The token's aud claim is not BETTER_AUTH_URL", "issuer")
+            raise InvalidToken("The token's aud claim is not BETTER_AUTH_URL", "audience")
         return claims
 
     def _is_better_auth(self, claim: object) -> bool:
