@@ -1,5 +1,6 @@
 """What the tests share: one real PostgreSQL, one running service, and users that nobody else has."""
 
+import contextlib
 import http.server
 import itertools
 import json
@@ -132,26 +133,26 @@ def broken(tmp_path: Path, database: str, url: Callable[[str], str]) -> Iterator
 
 @pytest.fixture(scope="module")
 def key_set() -> Iterator[Callable[[object], str]]:
-    """Serves an answer, bytes or JSON, as a key set would be, and returns the base URL to give as Better Auth's."""
-    answers: list[object] = []
+    """Serves an answer, bytes or JSON, as a key set would be, and returns the origin to give as Better Auth's."""
+    answers: dict[int, object] = {}
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            number = int(self.path.removesuffix("/api/auth/jwks").strip("/"))
             self.send_response(200)
             self.end_headers()
-            answer = answers[number]
+            answer = answers[self.connection.getsockname()[1]]
             self.wfile.write(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
 
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever).start()
+    with contextlib.ExitStack() as servers:
 
         def answer(what: object) -> str:
-            answers.append(what)
-            return f"http://127.0.0.1:{server.server_port}/{len(answers) - 1}"
+            server = servers.enter_context(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+            servers.callback(server.shutdown)
+            threading.Thread(target=server.serve_forever, args=[0.05]).start()
+            answers[server.server_port] = what
+            return f"http://127.0.0.1:{server.server_port}"
 
         yield answer
-        server.shutdown()

@@ -35,6 +35,7 @@ def free_port() -> int:
 @dataclass
 class Frontend:
     url: str
+    mount: str = "/api/auth"
     cookies: dict[str, httpx.Cookies] = field(default_factory=dict)
 
     def ask(self, user: str, method: str, path: str, body: object = None) -> httpx.Response:
@@ -48,13 +49,13 @@ class Frontend:
         """Sign up and in, with more fields such as an image, and return the user's id."""
         body = {"name": user, "email": f"{user}@example.com", "password": "a password for tests"} | more
         user_id: str = (
-            self.ask(user, "POST", "/api/auth/sign-up/email", body).raise_for_status().json()["user"]["id"]
+            self.ask(user, "POST", f"{self.mount}/sign-up/email", body).raise_for_status().json()["user"]["id"]
         )
         return user_id
 
-    def token(self, user: str, path: str = "/api/auth/token") -> str:
-        """Return what authClient.token() returns."""
-        token: str = self.ask(user, "GET", path).raise_for_status().json()["token"]
+    def token(self, user: str, path: str | None = None) -> str:
+        """Return what authClient.token() returns, or another path of the frontend."""
+        token: str = self.ask(user, "GET", path or f"{self.mount}/token").raise_for_status().json()["token"]
         return token
 
     def cookie(self, user: str, name: str) -> str:
@@ -65,17 +66,18 @@ class Frontend:
 
 @contextlib.contextmanager
 def better_auth(way: str, port: int | None = None, **variables: str) -> Iterator[Frontend]:
-    """Run Better Auth in one of its ways."""
+    """Run Better Auth in one of its ways; a variable may hold the origin as {url}."""
     port = port or free_port()
     url = f"http://localhost:{port}"
-    settings = {"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_URL": url, "BETTER_AUTH_TELEMETRY": "0"} | variables
+    settings = {"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_URL": url, "BETTER_AUTH_TELEMETRY": "0"}
+    settings |= {name: value.replace("{url}", url) for name, value in variables.items()}
     process = subprocess.Popen(
         ["node", "build/server.js", way, str(port)], cwd=FOLDER, env=os.environ | settings, stdout=subprocess.PIPE
     )
     assert process.stdout
     try:
         assert process.stdout.readline() == b"listening\n"
-        yield Frontend(url)
+        yield Frontend(url, httpx.URL(settings["BETTER_AUTH_URL"]).path.rstrip("/") or "/api/auth")
     finally:
         process.kill()
         process.communicate()

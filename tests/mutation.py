@@ -39,6 +39,7 @@ WITHOUT = [f"-pno:{name}" for name in ("cacheprovider", "xdist", "hypothesispyte
 # The tests that can see a file, the quickest to notice first.
 TESTS = {
     "auth/dependencies.py": ["test_auth", "test_openapi"],
+    "auth/claims.py": ["test_auth", "test_keyset", "test_hostile_tokens"],
     "auth/keyset.py": ["test_keyset", "test_hostile_tokens", "test_check"],
     "auth/middleware.py": ["test_auth", "test_errors"],
     "auth/tokens.py": ["test_auth", "test_keyset", "test_hostile_tokens", "test_check", "test_cli"],

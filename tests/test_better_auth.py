@@ -1,5 +1,6 @@
 """The service with the real Better Auth, in each of its ways."""
 
+import asyncio
 import json
 import os
 import re
@@ -16,11 +17,14 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.frontend import FOLDER, Frontend, better_auth, build, free_port, require
-from tests.service import SECRET, Service, invoke, serving
+from tests.service import SECRET, Service, invoke, running, serving
 from tests.test_auth import make
 from tests.test_check_token import says
 from tests.test_docs import blocks
+from todo_backend.auth.tokens import InvalidToken
+from todo_backend.auth.verifier import Verifier
 from todo_backend.cli.check_token import HINTS, KEY_SET_HINTS
+from todo_backend.settings.issuer import Issuer
 
 pytestmark = pytest.mark.xdist_group("better_auth")
 
@@ -76,7 +80,7 @@ def use_every_operation(service: Service, ada: tuple[str, str], bob: tuple[str, 
         assert ask(ada, "GET", "/api/tasks").json() == []
 
 
-def two_users(frontend: Frontend, name: str, path: str = "/api/auth/token") -> list[tuple[str, str]]:
+def two_users(frontend: Frontend, name: str, path: str | None = None) -> list[tuple[str, str]]:
     users = [f"{name}-ada", f"{name}-bob"]
     return [(frontend.sign_up(user), frontend.token(user, path)) for user in users]
 
@@ -203,7 +207,7 @@ SEND_THE_JWT = "send the token of authClient.token()"
 MISTAKES = {
     "eddsa": "The token is signed with EdDSA, which needs BETTER_AUTH_URL",
     "session": f"The token is not a JWT; Better Auth's session token is none: {SEND_THE_JWT}",
-    "cookie": f"The token has no sub claim, it is Better Auth's session cookie: {SEND_THE_JWT}",
+    "cookie": f"The token is Better Auth's session cookie: {SEND_THE_JWT}",
     "secret": "The token's signature does not match BETTER_AUTH_SECRET",
     "expired": "The token has expired",
 }
@@ -238,9 +242,108 @@ def test_each_mistake_is_named(service: Service, mistakes: dict[str, str], mista
 def test_the_cookie_that_the_key_set_signs_is_refused_too(tmp_path: Path, url: Callable[[str], str]) -> None:
     with better_auth("cookie", COOKIE_KEYS="1") as frontend:
         frontend.sign_up("signed")
+        cookie = frontend.cookie("signed", "better-auth.session_data")
+        assert jwt.get_unverified_header(cookie)["typ"] == "better-auth.session-cache+jwt"
         with serving(tmp_path, url("shared"), BETTER_AUTH_URL=frontend.url) as service:
-            assert status(service, frontend.cookie("signed", "better-auth.session_data"))[0] == 401
+            assert status(service, cookie) == (401, MISTAKES["cookie"])
             assert status(service, frontend.token("signed"))[0] == 200
+        explained = invoke(tmp_path, "check", "--token", cookie, BETTER_AUTH_URL=frontend.url)
+        assert says(explained, HINTS["client"])
+
+
+# How Better Auth is mounted, and what this service is told of it; {url} is Better Auth's origin.
+MOUNTS: dict[str, tuple[dict[str, str], dict[str, object], dict[str, str]]] = {
+    "the path in BETTER_AUTH_URL": (
+        {"BETTER_AUTH_URL": "{url}/api/auth"},
+        {},
+        {"BETTER_AUTH_URL": "{url}/api/auth"},
+    ),
+    "another path": ({"BETTER_AUTH_URL": "{url}/auth"}, {}, {"BETTER_AUTH_URL": "{url}/auth/"}),
+    "Neon Auth": (
+        {"BETTER_AUTH_URL": "{url}/neondb/auth"},
+        {"jwks": {"jwksPath": "/.well-known/jwks.json"}, "jwt": {"issuer": "{url}", "audience": "{url}"}},
+        {"NEON_AUTH_BASE_URL": "{url}/neondb/auth"},
+    ),
+    "options of the plugin": (
+        {},
+        {"jwks": {"jwksPath": "/keys"}, "jwt": {"issuer": "https://todo.example/", "audience": "api://todo"}},
+        {
+            "BETTER_AUTH_URL": "{url}",
+            "BETTER_AUTH_JWKS_URL": "{url}/api/auth/keys",
+            "BETTER_AUTH_ISSUER": "https://todo.example",
+            "BETTER_AUTH_AUDIENCE": "api://todo",
+        },
+    ),
+}
+
+
+@pytest.mark.proves("BA-10")
+@pytest.mark.parametrize("mount", MOUNTS)
+def test_every_way_of_mounting_it(tmp_path: Path, url: Callable[[str], str], mount: str) -> None:
+    """Without BETTER_AUTH_SECRET: `serve` needs a key set or a secret, and `check` likes either."""
+    variables, options, ours = MOUNTS[mount]
+    with better_auth("options", None, OPTIONS=json.dumps(options), **variables) as frontend:
+        told = {name: value.replace("{url}", frontend.url) for name, value in ours.items()}
+        ada, bob = two_users(frontend, "mounted")
+        claims = jwt.decode(ada[1], options={"verify_signature": False})
+        if "jwt" not in options:
+            assert (claims["iss"], claims["aud"]) == (frontend.url, frontend.url)
+        with serving(tmp_path, url("shared"), healthy=True, **told | {"BETTER_AUTH_SECRET": ""}) as service:
+            use_every_operation(service, ada, bob)
+            hs256 = "The token is signed with HS256, which needs BETTER_AUTH_SECRET"
+            assert status(service, make({"sub": "x", "exp": 2**33})) == (401, hs256)
+        well = invoke(tmp_path, "check", "--token", ada[1], DATABASE_URL=url("shared"), **told)
+        assert (well.returncode, "FAIL" in well.stdout) == (0, False)
+        missing = invoke(tmp_path, "check", "--token", make({"sub": "x", "exp": 2**33}), **told)
+        assert says(missing, HINTS["no secret"])
+
+
+@pytest.mark.proves("BA-10", "CLI-1")
+def test_dev_makes_a_secret_beside_a_key_set(tmp_path: Path, url: Callable[[str], str], eddsa: Frontend) -> None:
+    """Its own token needs one; tokens of the key set are accepted too."""
+    eddsa.sign_up("beside")
+    with running(tmp_path, "dev", DATABASE_URL=url("shared"), BETTER_AUTH_URL=eddsa.url) as service:
+        assert "Wrote a new BETTER_AUTH_SECRET to .env" in service.log.read_text()
+        assert f"Key set   {eddsa.url}/api/auth/jwks\n" in service.log.read_text()
+        [own] = re.findall(r"Bearer ([\w.-]+)'", service.log.read_text())
+        assert status(service, own) == (200, "")
+        assert status(service, eddsa.token("beside")) == (200, "")
+
+
+@pytest.mark.proves("BA-3")
+def test_a_new_database_whose_key_ids_begin_again() -> None:
+    port = free_port()
+
+    def token(frontend: Frontend) -> str:
+        frontend.sign_up("serial")
+        token = frontend.token("serial")
+        assert jwt.get_unverified_header(token)["kid"] == "1"
+        return token
+
+    async def live() -> None:
+        verifier = Verifier(None, Issuer.better_auth(f"http://localhost:{port}"))
+        with better_auth("options", port, IDS="serial") as frontend:
+            await verifier.verify(first := token(frontend))
+        assert verifier._key_set
+        verifier._key_set._next_fetch = 0  # ten seconds later
+        with better_auth("options", port, IDS="serial") as frontend:
+            await verifier.verify(token(frontend))
+        with pytest.raises(InvalidToken, match="signature does not match its key"):
+            await verifier.verify(first)
+
+    asyncio.run(live())
+
+
+@pytest.mark.proves("BA-5")
+def test_a_server_component_without_a_base_url(tmp_path: Path) -> None:
+    for base_url in "", "{url}":
+        with better_auth("server", BASE_URL=base_url) as frontend:
+            frontend.sign_up("server")
+            token = frontend.token("server", "/api/token")
+            explained = invoke(tmp_path, "check", "--token", token, BETTER_AUTH_URL=frontend.url).stdout
+        reason = "FAIL  Token      The token's iss claim is empty: set baseURL in Better Auth's options\n"
+        assert (reason in explained) == (HINTS["base url"].splitlines()[0] in explained) == (not base_url)
+        assert ("ok    Token" in explained) == bool(base_url)
 
 
 def check(folder: Path, database: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -67,6 +67,7 @@ def says(ended: subprocess.CompletedProcess[str], hint: str) -> bool:
         ("quotes", f'"{make(GOOD)}"', make(GOOD)),
         ("secret", make(GOOD, secret=SECRET + "\n"), make(GOOD)),
         ("size", PADDED, make(GOOD)),
+        ("type", make(GOOD, {"alg": "HS256", "typ": "JWE"}), make(GOOD, {"alg": "HS256", "typ": "JWT"})),
         ("unsupported", make(GOOD, {"alg": "none"}), make(GOOD)),
         ("unsupported", jwt.encode(GOOD, SECRET * 2, "HS512"), make(GOOD)),
         ("valid later", make(GOOD | {"nbf": NOW + 3600}), make(GOOD)),
@@ -144,6 +145,24 @@ def test_another_key_set_is_named(tmp_path: Path, issuer: str, key_set: Callable
     assert rows(check(tmp_path, token, BETTER_AUTH_URL=issuer))["Token"].startswith("ok ")
     alone = check(tmp_path, token)
     assert says(alone, HINTS["algorithm"])
+
+
+@pytest.mark.proves("BA-6", "BA-10")
+@pytest.mark.parametrize("claims", [{"iss": "http://other"}, {"aud": "http://other"}])
+def test_another_neon_project_is_shown_with_the_expected_one(
+    tmp_path: Path, issuer: str, claims: dict[str, str]
+) -> None:
+    """The one of the token is what to set."""
+    token = jwt.encode(GOOD | {"iss": issuer, "aud": issuer} | claims, EDDSA, "EdDSA", {"kid": "1"})
+    refused = check(tmp_path, token, NEON_AUTH_BASE_URL=f"{issuer}/neondb/auth")
+    assert says(refused, HINTS["neon"])
+    assert f'{next(iter(claims))} "http://other"' in refused.stdout
+    assert f'and "{issuer}" is expected.' in refused.stdout
+    forged = jwt.encode(GOOD, generate_private_key(SECP256R1()), "ES256", {"kid": "1"})
+    lacking = check(tmp_path, forged, NEON_AUTH_BASE_URL=f"{issuer}/neondb/auth")
+    assert "Set NEON_AUTH_BASE_URL in .env to the Better Auth that signed the token." in lacking.stdout
+    good = jwt.encode(GOOD | {"iss": issuer}, EDDSA, "EdDSA", {"kid": "1"})
+    assert rows(check(tmp_path, good, NEON_AUTH_BASE_URL=f"{issuer}/neondb/auth"))["Token"].startswith("ok ")
 
 
 class Site(http.server.ThreadingHTTPServer):
@@ -257,3 +276,27 @@ def test_a_proxy_that_does_not_lead_there_is_left_out(
         site.answers.clear()
         assert says(check_key_set(tmp_path, site.url)[1], KEY_SET_HINTS["not found"])
         proxy.shutdown()
+
+
+@pytest.mark.proves("BA-6", "BA-10")
+@pytest.mark.parametrize(
+    ("hint", "path", "bad", "good"),
+    [
+        ("not found", "/auth/jwks", {"BETTER_AUTH_URL": ""}, {"BETTER_AUTH_URL": "/auth"}),
+        ("not found", "/keys", {"BETTER_AUTH_URL": ""}, {"BETTER_AUTH_URL": "", "BETTER_AUTH_JWKS_URL": "/keys"}),
+        (
+            "neon",
+            "/neondb/auth/.well-known/jwks.json",
+            {"NEON_AUTH_BASE_URL": ""},
+            {"NEON_AUTH_BASE_URL": "/neondb/auth"},
+        ),
+    ],
+)
+def test_a_key_set_at_another_path_is_found_as_check_says(
+    tmp_path: Path, site: Site, hint: str, path: str, bad: dict[str, str], good: dict[str, str]
+) -> None:
+    site.answers = {path: (200, "", json.dumps({"keys": KEYS}).encode())}
+    for paths, mark in (bad, "FAIL"), (good, "ok"):
+        ended = invoke(tmp_path, "check", **{name: site.url + there for name, there in paths.items()})
+        assert rows(ended)["Key set"].startswith(f"{mark} ")
+        assert says(ended, KEY_SET_HINTS[hint]) == (mark == "FAIL")

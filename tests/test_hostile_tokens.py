@@ -28,6 +28,7 @@ from tests.service import SECRET, Service, serving
 from tests.test_auth import GOOD, NOW, encode, make
 from todo_backend.auth.tokens import InvalidToken
 from todo_backend.auth.verifier import Verifier
+from todo_backend.settings.issuer import Issuer
 
 VALID = make(GOOD)
 SIGNED, SIGNATURE = VALID.rsplit(".", 1)
@@ -478,10 +479,10 @@ def test_no_mutation_of_a_token_is_another_users(algorithm: str) -> None:
     public = (
         None if algorithm == "HS256" else jwt.PyJWK(next(key for key in KEY_SET["keys"] if key["kid"] == algorithm))
     )
-    verifier = Verifier(SECRET.encode(), "http://issuer.example")
-    assert verifier.key_set
-    verifier.key_set._keys = [public] if public else []
-    verifier.key_set._next_fetch = math.inf
+    verifier = Verifier(SECRET.encode(), Issuer.better_auth("http://issuer.example"))
+    assert verifier._key_set
+    verifier._key_set._keys = [public] if public else []
+    verifier._key_set._next_fetch = verifier._key_set._stale_at = math.inf
     token = VALID if public is None else asymmetric(algorithm, "http://issuer.example")
 
     async def verify(token: str) -> str | None:

@@ -58,7 +58,7 @@ async def fail(db: SessionDep, user: CurrentUser) -> None:
 @contextlib.contextmanager
 def application(url: str) -> Iterator[httpx.Client]:
     """Run the service with these routes too, and yield a client."""
-    settings = Settings(database_url=SecretStr(url), better_auth_secret=SecretStr(SECRET), database_pool_size=POOL)
+    settings = Settings(DATABASE_URL=SecretStr(url), BETTER_AUTH_SECRET=SecretStr(SECRET), DATABASE_POOL_SIZE=POOL)
     app = create_app(settings)
     for route in (add_task, forget_to_commit, undo, change_all, fail):
         app.add_api_route(f"/api/{route.__name__}", route, methods=["POST"])

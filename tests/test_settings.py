@@ -33,7 +33,7 @@ def load(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
 
 def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, **VALID)
-    assert settings.better_auth_secret.get_secret_value() == "s" * 32
+    assert settings.secret == b"s" * 32
     assert settings.better_auth_url is None
     assert settings.cors_origins == ("http://localhost:3000",)
     assert settings.database_pool_size == 10
@@ -46,7 +46,7 @@ def test_the_environment_wins_over_the_file(folder: Path, monkeypatch: pytest.Mo
         f'DATABASE_URL={NEON}\nBETTER_AUTH_SECRET="{"f" * 32}"\nLOG_LEVEL=debug\nDATABASE_POOL_SIZE=\nOTHER=1\n'
     )
     settings = load(monkeypatch, BETTER_AUTH_SECRET="e" * 32, LOG_LEVEL="")
-    assert settings.better_auth_secret.get_secret_value() == "e" * 32
+    assert settings.secret == b"e" * 32
     assert settings.database_url.get_secret_value() == NEON
     assert settings.log_level == "debug"
     assert settings.database_pool_size == 10
@@ -100,6 +100,7 @@ def test_a_url_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, url: str) -> N
         ("BETTER_AUTH_URL", "http://", "is not a plain http or https URL"),
         ("BETTER_AUTH_URL", "http://[marked", "is not a plain http or https URL"),
         ("BETTER_AUTH_URL", "http://marked:99999", "is not a plain http or https URL"),
+        ("BETTER_AUTH_URL", "http://bücher.marked", "is not a plain http or https URL"),
         *(
             ("BETTER_AUTH_URL", url, "is not a plain http or https URL")
             for url in (
@@ -144,11 +145,107 @@ def test_secrets_are_measured_in_bytes_and_do_not_show(monkeypatch: pytest.Monke
     assert "password" not in repr(settings)
 
 
-def test_a_base_url_loses_its_slash(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (
-        load(monkeypatch, **VALID, BETTER_AUTH_URL="http://localhost:3000/").better_auth_url
-        == "http://localhost:3000"
-    )
+LOCAL = "http://localhost:3000"
+
+
+@pytest.mark.proves("BA-10")
+@pytest.mark.parametrize(
+    ("url", "key_set", "origin"),
+    [
+        (LOCAL, f"{LOCAL}/api/auth/jwks", LOCAL),
+        (f"{LOCAL}/", f"{LOCAL}/api/auth/jwks", LOCAL),
+        (f"{LOCAL}/api/auth", f"{LOCAL}/api/auth/jwks", LOCAL),
+        (f"{LOCAL}/api/auth//", f"{LOCAL}/api/auth/jwks", LOCAL),
+        ("https://App.Example.com/Auth", "https://app.example.com/Auth/jwks", "https://app.example.com"),
+        ("HTTPS://app.example.com:443", "https://app.example.com:443/api/auth/jwks", "https://app.example.com"),
+        ("http://[::1]:80/a/b", "http://[::1]:80/a/b/jwks", "http://[::1]"),
+        ("http://[::1]:3000", "http://[::1]:3000/api/auth/jwks", "http://[::1]:3000"),
+        ("https://app.example.com:80", "https://app.example.com:80/api/auth/jwks", "https://app.example.com:80"),
+    ],
+)
+def test_the_url_is_read_as_better_auth_reads_it(
+    monkeypatch: pytest.MonkeyPatch, url: str, key_set: str, origin: str
+) -> None:
+    issuer = load(monkeypatch, **VALID, BETTER_AUTH_URL=url).issuer
+    assert issuer
+    assert (issuer.jwks_url, issuer.issuer, issuer.audiences) == (key_set, origin, (origin,))
+
+
+@pytest.mark.proves("BA-10")
+def test_the_url_of_neon_auth(monkeypatch: pytest.MonkeyPatch) -> None:
+    origin = "https://ep-cool-name-a1b2c3d4.neonauth.c-4.us-east-1.aws.neon.tech"
+    issuer = load(monkeypatch, DATABASE_URL=NEON, NEON_AUTH_BASE_URL=f"{origin}/neondb/auth/").issuer
+    assert issuer
+    assert issuer.jwks_url == f"{origin}/neondb/auth/.well-known/jwks.json"
+    assert (issuer.issuer, issuer.audiences) == (origin, (origin, f"{origin}/neondb/auth"))
+    assert not issuer.needs_audience
+
+
+OVERRIDES = {
+    "BETTER_AUTH_JWKS_URL": "http://localhost:3000/keys.json",
+    "BETTER_AUTH_ISSUER": "todo/",
+    "BETTER_AUTH_AUDIENCE": "api://todo",
+}
+
+
+@pytest.mark.proves("BA-10")
+@pytest.mark.parametrize("name", OVERRIDES)
+def test_options_of_the_jwt_plugin_replace_what_is_derived(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    issuer = load(monkeypatch, **VALID, BETTER_AUTH_URL=LOCAL, **{name: OVERRIDES[name]}).issuer
+    assert issuer
+    given = name.removeprefix("BETTER_AUTH_")
+    assert issuer.jwks_url == (OVERRIDES[name] if given == "JWKS_URL" else f"{LOCAL}/api/auth/jwks")
+    assert issuer.issuer == ("todo" if given == "ISSUER" else LOCAL)
+    assert issuer.audiences == ((OVERRIDES[name] if given == "AUDIENCE" else LOCAL),)
+    assert issuer.needs_audience
+
+
+@pytest.mark.proves("BA-10", "CLI-6")
+@pytest.mark.parametrize(
+    ("variables", "lines"),
+    [
+        ({}, ["BETTER_AUTH_SECRET is not set: put the frontend's secret, at least 32 bytes long, into .env"]),
+        (
+            {"BETTER_AUTH_URL": LOCAL, "NEON_AUTH_BASE_URL": f"{LOCAL}/neondb/auth"},
+            [
+                "BETTER_AUTH_URL is set beside NEON_AUTH_BASE_URL: leave out one of the two",
+                "NEON_AUTH_BASE_URL is set beside BETTER_AUTH_URL: leave out one of the two",
+            ],
+        ),
+        (
+            OVERRIDES | {"NEON_AUTH_BASE_URL": f"{LOCAL}/neondb/auth"},
+            [f"{name} is set without BETTER_AUTH_URL: set that too, or leave this out" for name in OVERRIDES],
+        ),
+        (
+            {"BETTER_AUTH_URL": "x", "BETTER_AUTH_JWKS_URL": "y", "BETTER_AUTH_SECRET": "z", "LOG_LEVEL": "loud"},
+            [
+                f"BETTER_AUTH_SECRET is too short, 1 bytes: {HINTS['BETTER_AUTH_SECRET']}",
+                "BETTER_AUTH_URL is not a plain http or https URL: give Better Auth's base URL, such as"
+                " http://localhost:3000, or leave it out",
+                "BETTER_AUTH_JWKS_URL is not a plain http or https URL: give the whole URL of the key set,"
+                " or leave it out",
+                "LOG_LEVEL is not valid: give debug, info, warning, error or critical, or leave it out",
+            ],
+        ),
+    ],
+)
+def test_variables_that_do_not_go_together(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], lines: list[str]
+) -> None:
+    with pytest.raises(InvalidSettings) as failed:
+        load(monkeypatch, DATABASE_URL=NEON, **variables)
+    assert str(failed.value).splitlines() == lines
+
+
+@pytest.mark.proves("BA-10", "CLI-7")
+@pytest.mark.parametrize("name", ["BETTER_AUTH_URL", "NEON_AUTH_BASE_URL"])
+def test_the_secret_may_be_left_out_where_there_is_a_key_set(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    assert load(monkeypatch, DATABASE_URL=NEON, **{name: LOCAL}).secret is None
+    ended = run(folder, "token", **{name: LOCAL})
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("BETTER_AUTH_SECRET is not set: ")
 
 
 def test_default_ports_are_left_out_of_origins_as_browsers_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,8 +286,14 @@ def test_serve_tells_every_bad_variable_on_a_line_of_its_own(folder: Path) -> No
 
 
 @pytest.mark.proves("ENV-3")
-@pytest.mark.parametrize("document", ["README.md", "docs/spec.md", ".env.example"])
+@pytest.mark.parametrize("document", ["README.md", "docs/spec.md", ".env.example", "docs/better-auth.md"])
 def test_every_variable_is_documented(document: str) -> None:
+    """README and .env.example have those of the two usual ways, docs/better-auth.md what any Better Auth needs."""
     text = (ROOT / document).read_text()
     assert {name.upper() for name in Settings.model_fields} == set(HINTS)
-    assert [name for name in HINTS if name not in text] == []
+    rare = {"NEON_AUTH_BASE_URL", *OVERRIDES}
+    expected = {
+        "docs/spec.md": set(HINTS),
+        "docs/better-auth.md": {"BETTER_AUTH_URL", "BETTER_AUTH_SECRET", *rare},
+    }.get(document, set(HINTS) - rare)
+    assert {name for name in HINTS if f"`{name}`" in text or f"{name}=" in text} == expected

@@ -47,7 +47,7 @@ def create_app(settings: Settings) -> ProtectedAPI:
 
     # For those who run it by uvicorn itself; `serve` and `dev` set up the whole log.
     logging.getLogger("todo_backend").setLevel(settings.log_level.upper())
-    verifier = Verifier(settings.secret, settings.better_auth_url)
+    verifier = Verifier(settings.secret, settings.issuer)
     app = ProtectedAPI(
         title="todo-backend",
         version=__version__,

@@ -1,4 +1,4 @@
-"""The public keys with which Better Auth's jwt plugin signs when it is left as it comes (RFC 7517)."""
+"""The key set: the public keys of Better Auth's jwt plugin (RFC 7517)."""
 
 import asyncio
 import logging
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-JWKS_PATH = "/api/auth/jwks"
-TIME_LIMIT = 2.0  # seconds for a fetch
-MAX_REDIRECTS = 5  # within the origin
-COOLDOWN = 10.0  # seconds from one fetch to the next, so that made-up key ids do not become requests to Better Auth
+JWKS_TIMEOUT = 60.0  # seconds for a fetch: `next dev` compiles the route first, which takes 3 to 30
+CONNECT_TIMEOUT = 10.0  # seconds of these for the connection
+JWKS_WAIT = 8.0  # seconds that a request waits for a fetch
+STALE_WAIT = 2.0  # the same for the request that starts the fetch of a set that is old, but has its key
+RETRY_DELAY = 1.0  # seconds from one fetch to the next until there is a key set
+COOLDOWN = 10.0  # the same when there is one, so that made-up key ids do not become requests to Better Auth
 MAX_AGE = 300.0  # seconds until a key set is fetched again, so that a key that was withdrawn does not stay good
+MAX_REDIRECTS = 5
 
 
 class KeySetUnavailable(TodoError):
@@ -42,34 +45,45 @@ class NoKeySet(Exception):
 
 
 class KeySet:
-    """Fetched when it is needed first, when a key is not in it, and when it is old; kept when a fetch fails.
+    """Fetched when it is first needed, when a key is not in it, and when it is old; kept when a fetch fails.
+
+    A fetch goes on in the background when a request no longer waits for it.
 
     Args:
-        base_url: Better Auth's, without a trailing slash.
+        url: where it is.
         on_change: called when there may be other keys than before.
     """
 
-    def __init__(self, base_url: str, *, on_change: Callable[[], None]) -> None:
-        self.url = base_url + JWKS_PATH
+    def __init__(self, url: str, *, on_change: Callable[[], None]) -> None:
+        self.url = url
         self._on_change = on_change
         self._keys: list[jwt.PyJWK] | None = None
+        self._last_error = ""
+        self._fetch: asyncio.Task[None] | None = None
         self._next_fetch = 0.0  # of time.monotonic(), as is the next
-        self._old_at = 0.0
-        self._fetching = asyncio.Lock()
+        self._stale_at = 0.0
 
-    async def find(self, key_id: object, algorithm: str) -> jwt.PyJWK | None:
+    async def find(
+        self, key_id: object, algorithm: str, *, newer_than: jwt.PyJWK | None = None
+    ) -> jwt.PyJWK | None:
         """Return the one key of this id, or of any if the token names none, that is for this algorithm.
+
+        Args:
+            newer_than: a key that did not match: the set is fetched again, and None returned if that brings none.
 
         Raises:
             KeySetUnavailable: no fetch has ever succeeded.
         """
         key = self._find(key_id, algorithm)
-        if key is None or time.monotonic() >= self._old_at:
-            await self._refresh()
+        if key is newer_than:
+            await self._refresh(JWKS_WAIT)
+            key = self._find(key_id, algorithm)
+        elif time.monotonic() >= self._stale_at and (not self._fetch or self._fetch.done()):
+            await self._refresh(STALE_WAIT)
             key = self._find(key_id, algorithm)
         if self._keys is None:
-            raise KeySetUnavailable(headers={"Retry-After": str(int(COOLDOWN))})
-        return key
+            raise KeySetUnavailable(headers={"Retry-After": str(int(RETRY_DELAY))})
+        return None if key is newer_than else key
 
     def _find(self, key_id: object, algorithm: str) -> jwt.PyJWK | None:
         found = [
@@ -79,17 +93,28 @@ class KeySet:
         ]
         return found[0] if len(found) == 1 else None
 
-    async def _refresh(self) -> None:
-        async with self._fetching:  # those who wait here share the fetch of the first
+    async def _refresh(self, seconds: float) -> None:
+        """Start a fetch, unless one is under way or was just done, and wait for it, so many seconds at most."""
+        if not self._fetch or self._fetch.done():
             if time.monotonic() < self._next_fetch:
                 return
-            try:
-                self._keys = await fetch(self.url)
-                self._old_at = time.monotonic() + MAX_AGE
-                self._on_change()
-            except NoKeySet as error:
-                log.warning("The key set %s cannot be had: %s", self.url, error)
-            self._next_fetch = time.monotonic() + COOLDOWN
+            self._fetch = asyncio.create_task(self._fetch_keys())
+        done, _ = await asyncio.wait([self._fetch], timeout=seconds)
+        for fetch in done:
+            fetch.result()  # raises what is a bug
+
+    async def _fetch_keys(self) -> None:
+        try:
+            self._keys = await fetch(self.url)
+        except NoKeySet as error:
+            if str(error) != self._last_error:  # not once a second
+                log.warning("Could not fetch the key set %s: %s", self.url, error)
+            self._last_error = str(error)
+        else:
+            self._last_error = ""
+            self._stale_at = time.monotonic() + MAX_AGE
+            self._on_change()
+        self._next_fetch = time.monotonic() + (RETRY_DELAY if self._keys is None else COOLDOWN)
 
 
 async def fetch(url: str) -> list[jwt.PyJWK]:
@@ -100,8 +125,9 @@ async def fetch(url: str) -> list[jwt.PyJWK]:
     """
     import httpx  # which takes as much memory as the rest of auth/, and most have no key set
 
+    timeout = httpx.Timeout(JWKS_TIMEOUT, connect=CONNECT_TIMEOUT)
     try:
-        async with asyncio.timeout(TIME_LIMIT), httpx.AsyncClient() as client:
+        async with asyncio.timeout(JWKS_TIMEOUT), httpx.AsyncClient(timeout=timeout) as client:
             response = await client.get(url)
             for _ in range(MAX_REDIRECTS):
                 if response.next_request and _origin(response.next_request.url) == _origin(response.url):

@@ -1,5 +1,7 @@
 """The gate in front of `/api`: it opens for a valid token, before a byte of the body is read."""
 
+import time
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_backend.auth.tokens import InvalidToken
@@ -63,7 +65,9 @@ class AuthMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if is_protected(scope):
+            began = time.monotonic()
             scope["state"]["user"] = {"id": await self.authenticate(scope["headers"])}
+            scope["state"]["waited"] = time.monotonic() - began  # see database/executor.py
         await self.app(scope, receive, send)
 
     async def authenticate(self, headers: list[tuple[bytes, bytes]]) -> str:

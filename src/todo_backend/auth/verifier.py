@@ -1,77 +1,133 @@
-"""Which key a token is verified with: the shared secret, or one of Better Auth's key set."""
+"""Verifies tokens, with the shared secret or a key of the key set, and caches what it has accepted."""
 
 import time
 from typing import Any
 
+import jwt
+
+from todo_backend.auth.claims import LEEWAY, check_claims
 from todo_backend.auth.keyset import KeySet
-from todo_backend.auth.tokens import ASYMMETRIC, HMAC, LEEWAY, InvalidToken, read_claims, read_header
+from todo_backend.auth.tokens import ASYMMETRIC, HMAC, InvalidToken, parse_header
+from todo_backend.http import strict_json
+from todo_backend.settings.issuer import Issuer, without_slash
 
 # A token is verified once in so many seconds, and looked up in between: clients send the same one for minutes.
-MEMORY = 60.0
-# All that are remembered are forgotten when there are so many, of this length at most: 4 MiB.
-MAX_KNOWN = 4096
-MAX_KNOWN_LENGTH = 1024
+CACHE_TTL = 60.0
+# The cache is emptied when it holds so many tokens, of this length at most: 4 MiB.
+CACHE_SIZE = 4096
+MAX_CACHED_LENGTH = 1024
+
+_jws = jwt.PyJWS()
 
 
 class Verifier:
-    """Verifies HS256 with the shared secret and, if Better Auth's URL is known, its key set's algorithms.
+    """Verifies HS256 with the shared secret and the algorithms of a key set with its keys.
 
     The algorithm decides which, and each key is used with its own algorithm alone, so that a public key is never
     taken for an HMAC secret (RFC 8725, section 3.1).
 
     Args:
-        secret: BETTER_AUTH_SECRET's raw bytes.
-        better_auth_url: without a trailing slash.
+        secret: BETTER_AUTH_SECRET's raw bytes; without it HS256 is refused.
+        issuer: whose key set is trusted; without it the other algorithms are refused.
     """
 
-    def __init__(self, secret: bytes, better_auth_url: str | None = None) -> None:
+    def __init__(self, secret: bytes | None, issuer: Issuer | None = None) -> None:
         self.secret = secret
-        self.better_auth_url = better_auth_url
-        self._known: dict[str, tuple[str, float]] = {}  # user id, and until when
-        self.key_set = KeySet(better_auth_url, on_change=self._known.clear) if better_auth_url else None
+        self.issuer = issuer
+        self._cache: dict[str, tuple[str, float]] = {}  # user id, and until when
+        self._key_set = KeySet(issuer.jwks_url, on_change=self._cache.clear) if issuer else None
 
     async def verify(self, token: str) -> str:
         """Return the id of the user whom the token is for.
 
         Raises:
             InvalidToken: the token is not accepted.
-            KeySetUnavailable: it might be, and the key set is not to be had.
+            KeySetUnavailable: it might be, and the key set cannot be fetched.
         """
-        known = self._known.get(token)
-        if known and time.time() < known[1]:
-            return known[0]
-        header = read_header(token)
+        cached = self._cache.get(token)
+        if cached and time.time() < cached[1]:
+            return cached[0]
+        header = parse_header(token)
         algorithm = header.get("alg")
         if algorithm == HMAC:
-            # Better Auth sets iss and aud to its own URL, which need not be known here: the secret is the proof.
-            claims = read_claims(token, self.secret, HMAC, now=time.time())
+            claims = self._verify_hmac(token)
         elif algorithm in ASYMMETRIC:
-            claims = await self._read_asymmetric(token, header.get("kid"), algorithm)
+            claims = await self._verify_asymmetric(token, header.get("kid"), algorithm)
         else:
             raise InvalidToken("The token's algorithm is none of those that are accepted", "unsupported")
-        self._remember(token, claims)
+        self._cache_token(token, claims)
         user_id: str = claims["sub"]
         return user_id
 
-    def _remember(self, token: str, claims: dict[str, Any]) -> None:
-        if len(token) <= MAX_KNOWN_LENGTH:
-            if len(self._known) >= MAX_KNOWN:
-                self._known.clear()
-            self._known[token] = claims["sub"], min(claims["exp"] + LEEWAY, time.time() + MEMORY)
+    def _cache_token(self, token: str, claims: dict[str, Any]) -> None:
+        if len(token) <= MAX_CACHED_LENGTH:
+            if len(self._cache) >= CACHE_SIZE:
+                self._cache.clear()
+            self._cache[token] = claims["sub"], min(claims["exp"] + LEEWAY, time.time() + CACHE_TTL)
 
-    async def _read_asymmetric(self, token: str, key_id: object, algorithm: str) -> dict[str, Any]:
-        if self.key_set is None:
-            raise InvalidToken(f"The token is signed with {algorithm}, which needs BETTER_AUTH_URL", "algorithm")
-        key = await self.key_set.find(key_id, algorithm)
-        if key is None:
-            raise InvalidToken("The token is signed with a key that BETTER_AUTH_URL's key set lacks", "key set")
-        claims = read_claims(token, key, algorithm, now=time.time())
-        audience = claims.get("aud")
-        if not self._is_better_auth(claims.get("iss")):
-            raise InvalidToken("The token's iss claim is not BETTER_AUTH_URL", "issuer")
-        if not any(map(self._is_better_auth, audience if isinstance(audience, list) else [audience])):
-            raise InvalidToken("The token's aud claim is not BETTER_AUTH_URL", "audience")
+    def _verify_hmac(self, token: str) -> dict[str, Any]:
+        """Ignore `iss` and `aud`: Better Auth puts its own URL there, and the shared secret is the proof."""
+        if self.secret is None:
+            raise InvalidToken("The token is signed with HS256, which needs BETTER_AUTH_SECRET", "no secret")
+        try:
+            claims = _verify_signature(token, self.secret, HMAC)
+        except jwt.InvalidSignatureError:
+            raise InvalidToken("The token's signature does not match BETTER_AUTH_SECRET", "secret") from None
+        check_claims(claims, now=time.time())
         return claims
 
-    def _is_better_auth(self, claim: object) -> bool:
-        return isinstance(claim, str) and claim.rstrip("/") == self.better_auth_url
+    async def _verify_asymmetric(self, token: str, key_id: object, algorithm: str) -> dict[str, Any]:
+        if self.issuer is None or self._key_set is None:
+            raise InvalidToken(f"The token is signed with {algorithm}, which needs BETTER_AUTH_URL", "algorithm")
+        key = await self._key_set.find(key_id, algorithm)
+        if key is None:
+            reason = f"The token is signed with a key that {self.issuer.variable}'s key set lacks"
+            raise InvalidToken(reason, "key set")
+        while True:
+            try:
+                claims = _verify_signature(token, key, algorithm)
+                break
+            except jwt.InvalidSignatureError:
+                # Key ids come again: with serial ids, those of every new database begin at "1".
+                key = await self._key_set.find(key_id, algorithm, newer_than=key)
+                if key is None:
+                    raise InvalidToken("The token's signature does not match its key", "key set") from None
+        check_claims(claims, now=time.time())
+        _check_issuer(claims, self.issuer)
+        return claims
+
+
+def _verify_signature(token: str, key: bytes | jwt.PyJWK, algorithm: str) -> dict[str, Any]:
+    """Return the claims of a token that the key has signed with this algorithm, whatever the token says (RFC 7515).
+
+    Raises:
+        jwt.InvalidSignatureError: another key has signed it.
+        InvalidToken: it is malformed.
+    """
+    try:
+        claims = strict_json.loads(_jws.decode(token, key, [algorithm]))
+    except jwt.InvalidSignatureError:
+        raise
+    except (jwt.InvalidTokenError, ValueError):
+        raise InvalidToken("The token is not a well-formed JWT", "malformed") from None
+    if not isinstance(claims, dict):
+        raise InvalidToken("The token's payload is not a JSON object", "malformed")
+    return claims
+
+
+def _check_issuer(claims: dict[str, Any], issuer: Issuer) -> None:
+    """Check who has issued the token, and for whom (RFC 8725, sections 3.8 and 3.9)."""
+    claimed = claims.get("iss")
+    if claimed == "":  # what auth.api.getToken() signs in a server component
+        reason = "The token's iss claim is empty: set baseURL in Better Auth's options"
+        raise InvalidToken(reason, "base url")
+    if not (isinstance(claimed, str) and without_slash(claimed) == issuer.issuer):
+        raise InvalidToken(f"The token's iss claim is not {issuer.issuer_name}", "issuer")
+    if "aud" not in claims and not issuer.needs_audience:
+        return
+    audiences = claims.get("aud")
+    if not any(
+        isinstance(audience, str) and without_slash(audience) in issuer.audiences
+        for audience in (audiences if isinstance(audiences, list) else [audiences])
+    ):
+        raise InvalidToken(f"The token's aud claim is not {issuer.audience_name}", "audience")

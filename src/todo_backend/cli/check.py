@@ -30,7 +30,7 @@ async def run_checks(token: str | None) -> AsyncIterator[CheckResult]:
         if token is not None:
             yield CheckResult("Token", False, "cannot be judged without the settings", "Mend them first.")
     else:
-        if verification.better_auth_url:
-            yield await check_key_set(verification.better_auth_url)
+        if verification.issuer:
+            yield await check_key_set(verification.issuer)
         if token is not None:
-            yield await check_token(token, Verifier(verification.secret, verification.better_auth_url))
+            yield await check_token(token, Verifier(verification.secret, verification.issuer))

@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 
 import jwt
 
-from todo_backend.auth.keyset import JWKS_PATH, KeySetUnavailable, NoKeySet, fetch
+from todo_backend.auth.keyset import KeySetUnavailable, NoKeySet, fetch
 from todo_backend.auth.tokens import InvalidToken
 from todo_backend.auth.verifier import Verifier
 from todo_backend.cli.check_result import CheckResult
+from todo_backend.settings.issuer import Issuer
 
 MAX_SHOWN = 200  # characters of a claim
 MAX_SECONDS = 1e11  # a time beyond this counts milliseconds
@@ -33,14 +34,18 @@ SIGN_HS256 = """\
 HINTS = {
     "algorithm": f"""\
 If the jwt plugin signs as it comes, set BETTER_AUTH_URL in .env to the frontend's address,
-such as http://localhost:3000, so that its key set is used.
+such as http://localhost:3000, so that its key set is used; or NEON_AUTH_BASE_URL, if it is Neon Auth.
 Or let the plugin sign with the shared secret. In auth.ts:
 
 {SIGN_HS256}""",
     "audience": """\
 The token has aud {aud}, and {expected} is expected.
-Set BETTER_AUTH_URL in .env to Better Auth's baseURL,
-and leave `audience` out of the jwt plugin's options in auth.ts.""",
+Set BETTER_AUTH_URL in .env to Better Auth's baseURL. If the jwt plugin's options in auth.ts have `audience`,
+leave it out there, or set BETTER_AUTH_AUDIENCE in .env to the same.""",
+    "base url": """\
+Set baseURL in auth.ts: without it, auth.api.getToken() in a server component signs an empty iss.
+
+    betterAuth({ baseURL: process.env.BETTER_AUTH_URL, ... })""",
     "bearer": """\
 The header is `Authorization: Bearer TOKEN`, with the word Bearer once; --token takes TOKEN alone.""",
     "claims": """\
@@ -67,15 +72,20 @@ and the token expired at {exp}.""",
 The token was issued at {begins}, and here it is {now}. Set the clocks of both machines.""",
     "issuer": """\
 The token has iss {iss}, and {expected} is expected.
-Set BETTER_AUTH_URL in .env to Better Auth's baseURL,
-and leave `issuer` out of the jwt plugin's options in auth.ts.""",
+Set BETTER_AUTH_URL in .env to Better Auth's baseURL. If the jwt plugin's options in auth.ts have `issuer`,
+leave it out there, or set BETTER_AUTH_ISSUER in .env to the same.""",
     "key set": """\
-Set BETTER_AUTH_URL in .env to the Better Auth that signed the token.
+Set {variable} in .env to the Better Auth that signed the token.
 After a change of its keys, try again in ten seconds.""",
     "malformed": """\
 Copy the token whole, and nothing else: three parts of letters, digits, - and _, with a dot between them.""",
     "milliseconds": """\
 The token's iat or nbf counts milliseconds. The times of a token count seconds: Math.floor(Date.now() / 1000).""",
+    "neon": """\
+The token has iss {iss} and aud {aud}, and {expected} is expected.
+Set NEON_AUTH_BASE_URL in .env to the Auth URL of the Neon project that signed the token.""",
+    "no secret": """\
+Set BETTER_AUTH_SECRET in .env to the one that Better Auth has.""",
     "number": """\
 The token expired before it was issued: jwt.expirationTime in auth.ts is a number,
 which Better Auth takes for seconds since 1970. Give the time from now on: expirationTime: "15m".""",
@@ -87,6 +97,8 @@ Give both sides the same BETTER_AUTH_SECRET, to the letter, and restart both."""
 Better Auth puts the whole user into the token, a picture included. In auth.ts:
 
     jwt({ jwt: { definePayload: () => ({}) } }),""",
+    "type": """\
+The token is made for something else. If you sign it yourself: setProtectedHeader({ alg: "HS256", typ: "JWT" })""",
     "unsupported": f"""\
 Let the jwt plugin sign with the shared secret. In auth.ts:
 
@@ -104,9 +116,14 @@ Leave jwks.keyPairConfig out of the jwt plugin's options in auth.ts.""",
 Something else than Better Auth answers there. Set BETTER_AUTH_URL in .env to Better Auth's baseURL.
 If it is a page of the application, such as its login: leave /api/auth out of the matcher of
 proxy.ts (middleware.ts).""",
+    "neon": """\
+Paste the Auth URL as Neon gives it into NEON_AUTH_BASE_URL, such as
+https://ep-NAME.neonauth.REGION.aws.neon.tech/neondb/auth""",
     "not found": """\
 In auth.ts: plugins: [jwt()], from "better-auth/plugins".
-If the plugin signs HS256 by jwt.sign, it has no key set: leave BETTER_AUTH_URL out of .env.""",
+If Better Auth is not mounted at /api/auth: set BETTER_AUTH_URL with its path, such as http://localhost:3000/auth.
+If the plugin has jwks.jwksPath: set BETTER_AUTH_JWKS_URL to the whole URL.
+If the plugin signs HS256 by jwt.sign: it has no key set; leave BETTER_AUTH_URL out, and set BETTER_AUTH_SECRET.""",
     "proxy": """\
 The environment has an HTTP proxy. Where it does not lead there, leave the host out of it:
 NO_PROXY={host}""",
@@ -119,26 +136,26 @@ Start Better Auth, and set BETTER_AUTH_URL in .env to the address where it answe
 }
 
 
-async def check_key_set(base_url: str) -> CheckResult:
+async def check_key_set(issuer: Issuer) -> CheckResult:
     """Say whether there are keys, and if there are none, why and what to do."""
-    url = base_url + JWKS_PATH
+    url = issuer.jwks_url
     try:
         keys = await fetch(url)
     except NoKeySet as error:
-        return CheckResult("Key set", False, f"{url}: {error}", _key_set_hint(url, error.hint))
+        return CheckResult("Key set", False, f"{url}: {error}", _key_set_hint(issuer, error.hint))
     if not keys:
         return CheckResult("Key set", False, f"{url}: no key that can be used", KEY_SET_HINTS["empty"])
     algorithms = ", ".join(key.algorithm_name for key in keys)
     return CheckResult("Key set", True, f"{url}: {algorithms}")
 
 
-def _key_set_hint(url: str, hint: str) -> str:
-    parts = urlsplit(url)
+def _key_set_hint(issuer: Issuer, hint: str) -> str:
+    parts = urlsplit(issuer.jwks_url)
     host = str(parts.hostname)
     proxies = urllib.request.getproxies()  # as httpx does
     if (parts.scheme in proxies or "all" in proxies) and not urllib.request.proxy_bypass(host):
         return KEY_SET_HINTS["proxy"].format(host=host)
-    return KEY_SET_HINTS[hint]
+    return KEY_SET_HINTS["neon" if issuer.variable == "NEON_AUTH_BASE_URL" else hint]
 
 
 async def check_token(token: str, verifier: Verifier) -> CheckResult:
@@ -146,7 +163,7 @@ async def check_token(token: str, verifier: Verifier) -> CheckResult:
     try:
         user_id = await verifier.verify(token)
     except InvalidToken as error:
-        return CheckResult("Token", False, str(error), _token_hint(token, error.hint, verifier))
+        return CheckResult("Token", False, str(error), _token_hint(token, error.hint, verifier.issuer))
     except KeySetUnavailable as error:
         return CheckResult("Token", False, error.detail, "See what is said of the key set.")
     seconds = _claims(token)["exp"] - time.time()
@@ -158,13 +175,17 @@ def _claims(token: str) -> dict[str, Any]:
     return claims
 
 
-def _token_hint(token: str, hint: str, verifier: Verifier) -> str:
-    if hint in ("issuer", "audience"):
-        claims = _claims(token)
-        expected = _show(verifier.better_auth_url)
-        return HINTS[hint].format(expected=expected, iss=_show(claims.get("iss")), aud=_show(claims.get("aud")))
+def _token_hint(token: str, hint: str, issuer: Issuer | None) -> str:
     if hint in ("expired", "issued later", "valid later"):
         return _time_hint(hint, _claims(token))
+    if issuer and hint == "key set":
+        return HINTS[hint].format(variable=issuer.variable)
+    if issuer and hint in ("issuer", "audience"):
+        claims = _claims(token)
+        values = {"iss": _show(claims.get("iss")), "aud": _show(claims.get("aud"))}
+        expected = _show(issuer.issuer if hint == "issuer" else issuer.audiences[0])
+        hint = "neon" if issuer.variable == "NEON_AUTH_BASE_URL" else hint
+        return HINTS[hint].format(expected=expected, **values)
     return HINTS[hint]
 
 

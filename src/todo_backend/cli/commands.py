@@ -83,7 +83,7 @@ def serve(
 ) -> None:
     """Run it with a configuration that is complete.
 
-    DATABASE_URL and BETTER_AUTH_SECRET must be set, in the environment or in .env.
+    DATABASE_URL, and BETTER_AUTH_SECRET or a key set, must be set, in the environment or in .env.
     """
     _warn_of_unreadable_lines()
     settings = Settings.load()
@@ -142,6 +142,8 @@ def check(
 
 
 def _sign(settings: TokenSettings, user: str, *, lifetime: int) -> str:
+    if settings.secret is None:
+        raise InvalidSettings(f"BETTER_AUTH_SECRET is not set: {HINTS['BETTER_AUTH_SECRET']}")
     return tokens.sign(user, secret=settings.secret, lifetime=lifetime)
 
 
@@ -172,6 +174,7 @@ def _introduce(settings: Settings, base_url: str, database: str) -> None:
         "Docs": f"{base_url}/docs",
         "Database": database,
         "Secret": f"BETTER_AUTH_SECRET in {secret}; give Better Auth the same",
+        **({"Key set": settings.issuer.jwks_url} if settings.issuer else {}),
         "Frontend": ", ".join(settings.cors_origins),
     }
     typer.secho("\ntodo-backend is ready\n", bold=True)

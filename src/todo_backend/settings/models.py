@@ -1,34 +1,45 @@
 """The variables: their types, their defaults, and what to do about a bad one."""
 
 import logging
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from todo_backend.settings import env_file
+from todo_backend.settings.conflicts import conflicts, raise_conflict
 from todo_backend.settings.database_url import valid_database_url
 from todo_backend.settings.errors import InvalidSettings
+from todo_backend.settings.issuer import Issuer
 from todo_backend.settings.validators import (
     SECRET_MIN_BYTES,
     comma_separated,
     lower,
-    valid_base_url,
     valid_origins,
     valid_secret,
+    valid_url,
 )
 
 # It warns of lines that it cannot read, which are not always ours; those that are, env_file tells.
 logging.getLogger("dotenv").setLevel(logging.ERROR)
 
 HINTS = {
+    "BETTER_AUTH_AUDIENCE": "give what jwt.audience is in auth.ts, or leave it out",
+    "BETTER_AUTH_ISSUER": "give what jwt.issuer is in auth.ts, or leave it out",
+    "BETTER_AUTH_JWKS_URL": "give the whole URL of the key set, or leave it out",
     "BETTER_AUTH_SECRET": f"put the frontend's secret, at least {SECRET_MIN_BYTES} bytes long, into .env",
     "BETTER_AUTH_URL": "give Better Auth's base URL, such as http://localhost:3000, or leave it out",
     "CORS_ORIGINS": "give the frontend's origins, such as http://localhost:3000,https://app.example.com",
     "DATABASE_POOL_SIZE": "give a whole number from 1 to 1000, or leave it out",
     "DATABASE_URL": "paste the connection string from Neon, which starts with postgresql://, into .env",
+    "NEON_AUTH_BASE_URL": "paste the Auth URL from Neon, which ends with /neondb/auth, or leave it out",
     "LOG_LEVEL": "give debug, info, warning, error or critical, or leave it out",
 }
+
+
+Secret = Annotated[SecretStr, AfterValidator(valid_secret)]
+Url = Annotated[str, AfterValidator(valid_url)]
+Raises = BeforeValidator(raise_conflict)
 
 
 class TokenSettings(BaseSettings):
@@ -43,13 +54,34 @@ class TokenSettings(BaseSettings):
         case_sensitive=True,
     )
 
-    better_auth_secret: Annotated[SecretStr, AfterValidator(valid_secret)]
-    better_auth_url: Annotated[str, AfterValidator(valid_base_url)] | None = None
+    better_auth_secret: Annotated[Secret | None, Raises] = None
+    better_auth_url: Annotated[Url | None, Raises] = None
+    neon_auth_base_url: Annotated[Url | None, Raises] = None
+    better_auth_jwks_url: Annotated[Url | None, Raises] = None
+    better_auth_issuer: Annotated[str | None, Raises] = None
+    better_auth_audience: Annotated[str | None, Raises] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _judge_together(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Put a ValueError in place of each value that is bad because of others; its field raises it."""
+        return values | conflicts(values)
 
     @property
-    def secret(self) -> bytes:
-        """The key of HS256."""
-        return self.better_auth_secret.get_secret_value().encode()
+    def secret(self) -> bytes | None:
+        """The key of HS256; None where tokens of the key set alone are accepted."""
+        return self.better_auth_secret.get_secret_value().encode() if self.better_auth_secret else None
+
+    @property
+    def issuer(self) -> Issuer | None:
+        """Whose key set is trusted; None where tokens signed with the secret alone are accepted."""
+        if self.neon_auth_base_url:
+            return Issuer.neon_auth(self.neon_auth_base_url)
+        if self.better_auth_url:
+            return Issuer.better_auth(
+                self.better_auth_url, self.better_auth_jwks_url, self.better_auth_issuer, self.better_auth_audience
+            )
+        return None
 
     @classmethod
     def load(cls) -> Self:

@@ -27,11 +27,12 @@ def valid_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def valid_base_url(url: str) -> str:
-    """Return the URL without its trailing slash, the form in which issuers are compared."""
+def valid_url(url: str) -> str:
+    """Return the URL without its trailing slash, and with its host in lower case."""
     if not _is_plain_http(url):
         raise ValueError("is not a plain http or https URL")
-    return url.rstrip("/")
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.lower(), path=parts.path.rstrip("/")).geturl()
 
 
 def valid_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
@@ -45,7 +46,9 @@ def valid_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
 def _is_plain_http(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        extra = parts.username is not None or parts.query or parts.fragment or url.strip() != url
+        extra = (
+            parts.username is not None or parts.query or parts.fragment or url.strip() != url or not url.isascii()
+        )
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not extra
     except ValueError:
         return False
