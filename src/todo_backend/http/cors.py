@@ -1,15 +1,20 @@
 """What browsers may read: docs/spec.md, "Startup & CORS Configuration"."""
 
+import re
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Send
 
+_FIELD_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)  # RFC 9110, section 5.1
+
 
 class ListedOriginsMiddleware(CORSMiddleware):
     """Starlette's CORS, but an origin that is not listed gets no CORS header field at all.
 
-    Starlette itself tells any origin that credentials are allowed, and which methods are.
+    Starlette itself tells any origin that credentials are allowed, and which methods are. A listed origin may send
+    whatever header fields it names: Sentry and OpenTelemetry add theirs to every request of a page.
     """
 
     def __init__(self, app: ASGIApp, *, origins: tuple[str, ...]) -> None:
@@ -17,15 +22,20 @@ class ListedOriginsMiddleware(CORSMiddleware):
             app,
             allow_origins=origins,
             allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
-            allow_headers=("Authorization", "Content-Type"),
+            allow_headers=("*",),
             allow_credentials=True,
             expose_headers=("Retry-After", "WWW-Authenticate"),
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        if self.is_allowed_origin(request_headers["origin"]):
-            return super().preflight_response(request_headers)
-        return JSONResponse({"detail": "Origin not allowed"}, 400, {"Vary": "Origin"})
+        if not self.is_allowed_origin(request_headers["origin"]):
+            return JSONResponse({"detail": "Origin not allowed"}, 400, {"Vary": "Origin"})
+        response = super().preflight_response(request_headers)
+        if "Access-Control-Allow-Headers" in response.headers:  # which Starlette repeats as they came
+            names = request_headers["access-control-request-headers"].split(",")
+            allowed = [name for name in map(str.strip, names) if _FIELD_NAME.fullmatch(name)]
+            response.headers["Access-Control-Allow-Headers"] = ", ".join(allowed)
+        return response
 
     async def send(self, message: Message, send: Send, request_headers: Headers) -> None:
         if self.is_allowed_origin(request_headers.get("origin", "")):
