@@ -490,7 +490,7 @@ def test_a_browser_on_another_origin(tmp_path: Path, service: Service, broken: S
     details = {result["status"]: result["body"]["detail"] for result in results[7:]}
     assert details[403] == "You do not own this task"
     assert details[404] == "Task not found"
-    assert details[422] == "title: String should have at least 1 character"
+    assert details[422] == "The title must have 1 to 200 characters."
     assert details[500] == "Internal server error"
     assert "is not a JWT" in details[401]
 

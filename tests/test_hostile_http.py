@@ -32,10 +32,10 @@ from todo_backend.server import protocol
 
 NOT_HTTP = "Not an HTTP request that can be answered"
 NO_TOKEN = "The Authorization header is missing"
-NOT_JSON = "body: Not valid JSON"
+NOT_JSON = "The request body is not valid JSON."
 TOO_LARGE = "The body is larger than 64 KiB"
 HEAD_TOO_LARGE = "The header fields are larger than 64 KiB"
-NOT_AN_ID = "task_id: Input should be a valid integer, unable to parse string as an integer"
+NOT_AN_ID = "The task id must be a whole number."
 
 TOKEN = "Authorization: {token}\r\n"
 POST = f"POST /api/tasks HTTP/1.1\r\n{TOKEN}Content-Type: application/json\r\n"
@@ -101,10 +101,12 @@ CASES = {
     "a form": Case(
         post("title=x").replace("application/json", "application/x-www-form-urlencoded"),
         422,
-        "body: Content-Type must be application/json",
+        "The request body must have the Content-Type application/json.",
     ),
     "a content type of no characters": Case(
-        post(TASK).replace("application/json", "\xff\xfe;\x80"), 422, "body: Content-Type must be application/json"
+        post(TASK).replace("application/json", "\xff\xfe;\x80"),
+        422,
+        "The request body must have the Content-Type application/json.",
     ),
     "Expect: 100-continue without a token": Case(
         post("", "Expect: 100-continue\r\n").replace(TOKEN, ""), 401, NO_TOKEN
@@ -167,7 +169,7 @@ CASES = {
     "a byte that is not encoded": Case(get("/api/tasks/\xff"), 400, NOT_HTTP),
     "a query of 5000 parameters": Case(get(f"/api/tasks?{'a&' * 5000}"), 200),
     "status twice": Case(
-        get("/api/tasks?status=all&status=x"), 422, "status: Input should be 'all', 'pending' or 'completed'"
+        get("/api/tasks?status=all&status=x"), 422, "The status must be all, pending or completed."
     ),
     "status[] and other forms": Case(get("/api/tasks?status[]=x&Status=x&status%00=x"), 200),
 }

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from starlette.middleware import Middleware
 
 from todo_backend import __version__
-from todo_backend.auth.dependencies import ProtectedAPI
+from todo_backend.auth.dependencies import BearerDocsAPI
 from todo_backend.auth.middleware import AuthMiddleware, NoStoreMiddleware
 from todo_backend.auth.verifier import Verifier
 from todo_backend.database.executor import ExecutorDep
@@ -21,7 +21,7 @@ from todo_backend.database.statement import Statement
 from todo_backend.http.body import BodyLimitMiddleware
 from todo_backend.http.cors import ListedOriginsMiddleware
 from todo_backend.http.errors import ErrorMiddleware, add_error_handlers
-from todo_backend.http.openapi import refusals
+from todo_backend.http.openapi import error_responses
 from todo_backend.server.signals import stop_with_parent
 from todo_backend.settings import Settings
 from todo_backend.tasks.routes import router
@@ -33,7 +33,7 @@ PING = Statement(select(1))
 WORKER_TIMEOUT = 2.0
 
 
-def create_app(settings: Settings) -> ProtectedAPI:
+def create_app(settings: Settings) -> BearerDocsAPI:
     """Return the service for these settings."""
 
     @contextlib.asynccontextmanager
@@ -48,10 +48,15 @@ def create_app(settings: Settings) -> ProtectedAPI:
     # For those who run it by uvicorn itself; `serve` and `dev` set up the whole log.
     logging.getLogger("todo_backend").setLevel(settings.log_level.upper())
     verifier = Verifier(settings.secret, settings.issuer)
-    app = ProtectedAPI(
+    app = BearerDocsAPI(
         title="todo-backend",
         version=__version__,
         description="Tasks of many users, each seen and changed by its owner alone.",
+        license_info={"name": "MIT", "identifier": "MIT"},
+        openapi_tags=[
+            {"name": "tasks", "description": "The tasks of the user whom the token names."},
+            {"name": "health", "description": "Whether the service can answer. Public."},
+        ],
         lifespan=lifespan,
         redirect_slashes=False,  # some clients leave the Authorization header out when they follow a redirect
         redoc_url=None,
@@ -70,7 +75,7 @@ def create_app(settings: Settings) -> ProtectedAPI:
     )
     add_error_handlers(app)
     app.include_router(router)
-    app.add_api_route("/health", health, tags=["health"], responses=refusals(503))
+    app.add_api_route("/health", health, tags=["health"], responses=error_responses(503))
     return app
 
 

@@ -26,8 +26,8 @@ async def get_current_user(request: Request) -> dict[str, str]:
 CurrentUser = Annotated[dict[str, str], Depends(get_current_user)]
 
 
-class ProtectedAPI(FastAPI):
-    """FastAPI whose OpenAPI document says what AuthMiddleware asks for.
+class BearerDocsAPI(FastAPI):
+    """FastAPI whose OpenAPI document says that AuthMiddleware requires a bearer token.
 
     FastAPI's own way, a dependency on HTTPBearer, would read the header once more in each request.
     """
@@ -36,7 +36,6 @@ class ProtectedAPI(FastAPI):
         document = super().openapi()
         document["components"]["securitySchemes"] = {"BearerAuth": SCHEME}
         for path, operations in document["paths"].items():
-            if path.startswith(PREFIX):
-                for operation in operations.values():
-                    operation["security"] = [{"BearerAuth": []}]
+            for operation in operations.values():
+                operation["security"] = [{"BearerAuth": []}] if path.startswith(PREFIX) else []
         return document

@@ -23,7 +23,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from todo_backend.http.openapi import Fault, InvalidRequest
+from todo_backend.http.validation import handle_invalid_request
 
 log = logging.getLogger(__name__)
 
@@ -89,19 +89,6 @@ class ErrorMiddleware:
                 log.exception("%s %s failed", scope["method"], scope["path"])
                 error = TodoError()
             await error.response()(scope, receive, send)
-
-
-async def handle_invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
-    """Say field and fault, as a sentence for people and as a list for programs, and never repeat the input."""
-    faults = [Fault(**fault) for fault in error.errors()]
-    if isinstance(error.body, bytes):
-        # FastAPI hands on the raw bytes, and a puzzling fault, where the content type is not JSON.
-        faults = [Fault(loc=["body"], msg="Content-Type must be application/json", type="content_type")]
-    elif faults[0].type == "json_invalid":
-        # FastAPI names a position where the others name a field.
-        faults = [Fault(loc=["body"], msg="Not valid JSON", type="json_invalid")]
-    sentence = "; ".join(f"{'.'.join(map(str, fault.loc[1:] or fault.loc))}: {fault.msg}" for fault in faults)
-    return JSONResponse(InvalidRequest(detail=sentence, errors=faults).model_dump(), 422)
 
 
 async def handle_http_exception(request: Request, error: HTTPException) -> JSONResponse:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import pydantic
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy import BigInteger, DateTime, Identity, Index, Text, func, text
 from sqlmodel import Field, SQLModel
@@ -62,11 +62,27 @@ class TaskCreate(SQLModel):
 class TaskUpdate(SQLModel):
     """What to change: a member that is left out stays as it is. Other members are ignored."""
 
-    model_config = {"json_schema_extra": {"examples": [{"title": "Buy oat milk"}]}}
+    model_config = {
+        "json_schema_extra": {
+            "examples": [{"title": "Buy oat milk"}],
+            # A body that is not empty has one of the two, as _refuse_without_effect says.
+            "if": {"minProperties": 1},
+            "then": {"anyOf": [{"required": ["title"]}, {"required": ["description"]}]},
+        }
+    }
 
     # A default that is never used (see model_fields_set) where None would make null valid and OpenAPI say so.
     title: Title = Field(default_factory=str)
     description: Description | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_without_effect(cls, body: Any) -> Any:
+        """Refuse members of which none can be changed. Nothing at all is accepted, and changes nothing."""
+        if isinstance(body, dict) and body and body.keys().isdisjoint(cls.model_fields):
+            kind = "completed_read_only" if "completed" in body else "nothing_to_change"
+            raise PydanticCustomError(kind, "Body should contain title or description")
+        return body
 
 
 class TaskRead(SQLModel):

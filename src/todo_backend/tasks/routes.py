@@ -10,14 +10,17 @@ from pydantic_core import PydanticKnownError
 from todo_backend.auth.dependencies import CurrentUser
 from todo_backend.database.executor import ExecutorDep
 from todo_backend.http.body import StrictJSONRoute
-from todo_backend.http.openapi import refusals
+from todo_backend.http.openapi import error_responses
 from todo_backend.tasks import store
 from todo_backend.tasks.models import TaskCreate, TaskRead, TaskUpdate
 
 router = APIRouter(
-    prefix="/api/tasks", tags=["tasks"], route_class=StrictJSONRoute, responses=refusals(401, 408, 413, 422, 503)
+    prefix="/api/tasks",
+    tags=["tasks"],
+    route_class=StrictJSONRoute,
+    responses=error_responses(401, 408, 413, 422, 503),
 )
-of_one_task = refusals(403, 404)
+of_one_task = error_responses(403, 404)
 
 MAX_ID = 2**63 - 1  # PostgreSQL's bigint
 
