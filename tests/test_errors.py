@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from tests.service import JSON, ORIGIN, Service, bearer, serving
 from todo_backend.http.body import BodyLimitMiddleware
 from todo_backend.http.errors import ErrorMiddleware, TodoError
+from todo_backend.http.paths import TrailingSlashMiddleware, not_found_detail
 from todo_backend.http.validation import handle_invalid_request
 from todo_backend.tasks.store import TaskNotFound
 
@@ -235,15 +236,19 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_is_let_go(service: Servi
         ("GET", "/nothing", 404, None),
         ("GET", "/api", 404, None),
         ("GET", "/api/nothing", 404, None),
-        ("GET", "/api/tasks/", 404, None),
-        ("POST", "/api/tasks/", 404, None),
-        ("GET", "/api/tasks/1/", 404, None),
-        ("PATCH", "/api/tasks/1/complete/", 404, None),
+        ("GET", "/api/nothing/", 404, None),
+        ("GET", "/api/tasks//", 404, None),
+        ("GET", "/api/tasks/1/complete//", 404, None),
+        ("GET", "/api/tasks/1/nothing", 404, None),
         ("GET", "/docs/", 404, None),
+        ("GET", "/health/", 404, None),
         ("PATCH", "/api/tasks/1", 405, "DELETE, GET, PUT"),
         ("DELETE", "/api/tasks", 405, "GET, POST"),
         ("OPTIONS", "/api/tasks", 405, "GET, POST"),
         ("GET", "/api/tasks/1/complete", 405, "PATCH"),
+        ("PATCH", "/api/tasks/1/", 405, "DELETE, GET, PUT"),
+        ("DELETE", "/api/tasks/", 405, "GET, POST"),
+        ("GET", "/api/tasks/1/complete/", 405, "PATCH"),
         ("PROPFIND", "/api/tasks", 405, "GET, POST"),
         ("POST", "/health", 405, "GET"),
         ("POST", "/docs", 405, "HEAD, GET"),
@@ -256,6 +261,66 @@ def test_unknown_paths_and_methods(
     detail = {404: "Not Found", 405: "Method Not Allowed"}[status]
     assert (answer.status_code, answer.json()) == (status, {"detail": detail})
     assert sorted(answer.headers.get("Allow", "").split(", ")) == sorted((allow or "").split(", "))
+
+
+NO_USER_ID_IN_PATH = "Tasks are at /api/tasks, without a user id in the path: the user comes from the token"
+
+
+@pytest.mark.proves("ERR-6")
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "PROPFIND"])
+@pytest.mark.parametrize("path", ["", "/", "/1", "/1/complete", "/1/complete/", "/%0a"])
+def test_a_user_id_in_the_path_has_an_answer_of_its_own(
+    client: httpx.Client, anonymous: httpx.Client, method: str, path: str
+) -> None:
+    for user in ("ada", "1", "a%20b", "me@example.com"):
+        answer = client.request(method, f"/api/{user}/tasks{path}")
+        assert (answer.status_code, answer.json()) == (404, {"detail": NO_USER_ID_IN_PATH})
+        assert anonymous.request(method, f"/api/{user}/tasks{path}").status_code == 401
+
+
+@pytest.mark.proves("ERR-3", "ERR-6")
+@pytest.mark.parametrize(
+    "path", ["/api/ada/bob/tasks", "/api/ada/tasksx", "/api/ada/Tasks", "/api//tasks", "/api/x"]
+)
+def test_other_unknown_paths_are_plain(client: httpx.Client, path: str) -> None:
+    assert client.get(path).json() == {"detail": "Not Found"}
+
+
+@pytest.mark.proves("ERR-3", "ERR-6")
+def test_unknown_paths_are_told_apart_without_root_path() -> None:
+    for root in ("", "/root"):
+        scope: Scope = {"type": "http", "path": f"{root}/api/ada/tasks", "root_path": root}
+        assert not_found_detail(scope) == NO_USER_ID_IN_PATH
+    assert not_found_detail({"type": "http", "path": "/api/ada/tasks", "root_path": "/root"}) == NO_USER_ID_IN_PATH
+    assert not_found_detail({"type": "http", "path": "/x/api/ada/tasks"}) == "Not Found"
+
+
+@pytest.mark.proves("ERR-3")
+@pytest.mark.parametrize(
+    ("path", "routed"),
+    [
+        ("/api/tasks/", "/api/tasks"),
+        ("/api/tasks/1/", "/api/tasks/1"),
+        ("/api/tasks/1/complete/", "/api/tasks/1/complete"),
+        ("/api/tasks", "/api/tasks"),
+        ("/api/tasks//", "/api/tasks/"),
+        ("/api/tasksx/", "/api/tasksx/"),
+        ("/api/tasks\n/", "/api/tasks\n/"),
+        ("/health/", "/health/"),
+        ("/", "/"),
+    ],
+)
+@pytest.mark.parametrize("root", ["", "/root", "/api/tasks"])
+def test_a_trailing_slash_is_cut_off(path: str, routed: str, root: str) -> None:
+    seen: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+
+    scope: Scope = {"type": "http", "path": root + path, "root_path": root}
+    asyncio.run(TrailingSlashMiddleware(app, prefix="/api/tasks")(scope, receive_nothing, into([])))
+    assert seen[0]["path"] == root + routed
+    assert scope["path"] == root + path  # the access log tells what was asked for
 
 
 def cors_headers(answer: httpx.Response) -> dict[str, str]:

@@ -139,6 +139,23 @@ def test_an_update_that_can_change_nothing_is_refused(
     assert client.get(f"/api/tasks/{task['id']}").json() == task
 
 
+@pytest.mark.proves("ERR-3", "AUTH-1")
+def test_a_trailing_slash_makes_no_difference(client: httpx.Client, anonymous: httpx.Client) -> None:
+    created = client.post("/api/tasks/", json={"title": "x"})
+    task = created.json()
+    path = f"/api/tasks/{task['id']}"
+    assert (created.status_code, client.get("/api/tasks/").json()) == (201, [task])
+    assert client.get("/api/tasks/", params={"status": "completed"}).json() == []
+    assert client.get(f"{path}/").json() == task
+    assert client.put(f"{path}/", json={"title": "y"}).json()["title"] == "y"
+    assert client.patch(f"{path}/complete/").json()["completed"] is True
+    assert client.get("/api/tasks/x/").status_code == 422
+    assert client.delete(f"{path}/").status_code == 200
+    assert client.get(f"{path}/").status_code == 404
+    for slashed in ("/api/tasks/", f"{path}/", f"{path}/complete/"):
+        assert anonymous.get(slashed).status_code == 401
+
+
 @pytest.mark.proves("TASK-5")
 def test_delete(client: httpx.Client) -> None:
     task = create(client)

@@ -22,6 +22,7 @@ from todo_backend.http.body import BodyLimitMiddleware
 from todo_backend.http.cors import ListedOriginsMiddleware
 from todo_backend.http.errors import ErrorMiddleware, add_error_handlers
 from todo_backend.http.openapi import error_responses
+from todo_backend.http.paths import TrailingSlashMiddleware
 from todo_backend.server.signals import stop_with_parent
 from todo_backend.settings import Settings
 from todo_backend.tasks.routes import router
@@ -58,7 +59,7 @@ def create_app(settings: Settings) -> BearerDocsAPI:
             {"name": "health", "description": "Whether the service can answer. Public."},
         ],
         lifespan=lifespan,
-        redirect_slashes=False,  # some clients leave the Authorization header out when they follow a redirect
+        redirect_slashes=False,  # TrailingSlashMiddleware says why
         redoc_url=None,
         generate_unique_id_function=operation_id,
         # FastAPI would look for OpenTelemetry's providers in every request. Whoever has them takes this line out.
@@ -71,6 +72,7 @@ def create_app(settings: Settings) -> BearerDocsAPI:
             Middleware(ErrorMiddleware),
             Middleware(AuthMiddleware, verifier=verifier),
             Middleware(BodyLimitMiddleware),
+            Middleware(TrailingSlashMiddleware, prefix=router.prefix),
         ],
     )
     add_error_handlers(app)

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from todo_backend.auth.tokens import InvalidToken
 from todo_backend.auth.verifier import Verifier
 from todo_backend.http.errors import TodoError
+from todo_backend.http.paths import route_path
 
 PREFIX = "/api"
 
@@ -15,10 +16,7 @@ def is_protected(scope: Scope) -> bool:
     """Tell whether a request needs a token: all under the prefix do, unknown paths and methods included."""
     if scope["type"] != "http":
         return False
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    if path.startswith(root + "/"):  # as Starlette's router sees it
-        path = path.removeprefix(root)
+    path = route_path(scope)
     return path == PREFIX or path.startswith(PREFIX + "/")
 
 

@@ -23,6 +23,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from todo_backend.http.paths import not_found_detail
 from todo_backend.http.validation import handle_invalid_request
 
 log = logging.getLogger(__name__)
@@ -92,13 +93,15 @@ class ErrorMiddleware:
 
 
 async def handle_http_exception(request: Request, error: HTTPException) -> JSONResponse:
-    headers = dict(error.headers or {})
+    detail, headers = error.detail, dict(error.headers or {})
+    if error.status_code == 404:
+        detail = not_found_detail(request.scope)
     if error.status_code == 405 and "route" in request.scope:
         # FastAPI names the methods of the first route on the path, RFC 9110 (section 15.5.6) wants all of them.
         path = request.scope["route"].path
         routes = [route for route in iter_route_contexts(request.app.routes) if route.path == path]
         headers["Allow"] = ", ".join(sorted(method for route in routes for method in route.methods or ()))
-    return JSONResponse({"detail": error.detail}, error.status_code, headers)
+    return JSONResponse({"detail": detail}, error.status_code, headers)
 
 
 def add_error_handlers(app: FastAPI) -> None:
