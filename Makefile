@@ -18,7 +18,7 @@ test: install ## formatting, lint, types and every test, with branch coverage an
 soak: install ## the tests that take minutes: fault after fault under load
 	.venv/bin/pytest -m soak --quiet
 
-install: .venv/test ## create .venv with all that running, testing and benchmarking need from PyPI
+install: .venv/test .venv/clients ## create .venv with all that running, testing and benchmarking need from PyPI
 
 bench: install ## the service against its peers, as ratios; WRITE=1 writes docs/performance.md, OPTIONS="--help" says more
 	@if command -v npm >/dev/null; then npm ci --prefix bench/peers/fastify --loglevel=error || true; fi
@@ -43,9 +43,17 @@ lock: install ## resolve the dependencies of pyproject.toml anew
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--constraint requirements/run.txt \
 		--extra dev --group build --group test --group bench pyproject.toml --output-file requirements/test.txt
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+		--group clients --output-file requirements/clients.txt
 
 .venv/%: requirements/%.txt pyproject.toml
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --require-hashes --requirement $<
 	.venv/bin/python -m pip install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# It has an environment of its own because openapi-python-client needs an older typer than the service.
+.venv/clients: requirements/clients.txt
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --require-hashes --requirement $<
 	@touch $@
