@@ -9,13 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import Request
+from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.types import Message, Receive, Scope, Send
 
 from tests.service import JSON, ORIGIN, Service, bearer, serving
 from todo_backend.http.body import BodyLimitMiddleware
-from todo_backend.http.errors import ErrorMiddleware, TodoError
+from todo_backend.http.errors import ErrorMiddleware, TodoError, handle_http_exception
 from todo_backend.http.paths import TrailingSlashMiddleware, not_found_detail
 from todo_backend.http.validation import handle_invalid_request
 from todo_backend.tasks.store import TaskNotFound
@@ -284,6 +284,14 @@ def test_a_user_id_in_the_path_has_an_answer_of_its_own(
 )
 def test_other_unknown_paths_are_plain(client: httpx.Client, path: str) -> None:
     assert client.get(path).json() == {"detail": "Not Found"}
+
+
+@pytest.mark.proves("ERR-6")
+def test_a_404_of_a_route_keeps_its_detail() -> None:
+    """Whoever adds a route may raise FastAPI's own error, on any path."""
+    scope = {"type": "http", "path": "/api/team/tasks", "route": None}
+    answer = asyncio.run(handle_http_exception(Request(scope), HTTPException(404, "No such team")))
+    assert json.loads(bytes(answer.body)) == {"detail": "No such team"}
 
 
 @pytest.mark.proves("ERR-3", "ERR-6")

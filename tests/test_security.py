@@ -74,7 +74,7 @@ def test_nothing_is_imported_that_is_no_direct_dependency() -> None:
 @pytest.mark.proves("SEC-5", "SEC-8")
 def test_the_limits_are_the_ones_that_are_told() -> None:
     connections = " ".join(section("Hostile requests").partition("And on connections:")[2].split())
-    assert f"A body that does not arrive within {body.TIME_LIMIT:.0f} seconds: 408" in connections
+    assert f"A body that does not arrive within {body.BODY_TIMEOUT:.0f} seconds: 408" in connections
     assert f"is closed after {protocol.HEAD_LIMIT:.0f} seconds" in connections
     assert f"one whose body goes on after its answer after {protocol.UNREAD_BODY_TIMEOUT:.0f}," in connections
     assert f"An idle connection is closed after {protocol.KEEP_ALIVE_TIMEOUT} seconds" in connections

@@ -1,1 +1,1 @@
-"""Errors, CORS, request bodies, OpenAPI: docs/spec.md, "Error Handling & Validation"."""
+"""Errors, validation errors, paths, request bodies, CORS, OpenAPI: docs/spec.md, "Error Handling & Validation"."""

@@ -1,4 +1,4 @@
-"""A request's body: at most 64 KiB, within 10 seconds, and JSON to the letter of RFC 8259."""
+"""Request bodies: at most 64 KiB, within 10 seconds, in strict JSON."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from todo_backend.http import strict_json
 from todo_backend.http.errors import TodoError
 
 MAX_BODY_BYTES = 64 * 1024
-TIME_LIMIT = 10.0  # seconds for the body to arrive
+BODY_TIMEOUT = 10.0  # seconds for the body to arrive
 
 
 class BodyTooLarge(TodoError):
@@ -24,16 +24,16 @@ class BodyTooLarge(TodoError):
 
 class BodyTooSlow(TodoError):
     status = 408
-    detail = f"The body did not arrive within {TIME_LIMIT:.0f} seconds"
+    detail = f"The body did not arrive within {BODY_TIMEOUT:.0f} seconds"
 
     def __init__(self) -> None:
-        super().__init__(headers={"Connection": "close"})  # the rest of the body is in the way of a next request
+        super().__init__(headers={"Connection": "close"})  # the rest of the body would be read as the next request
 
 
 class BodyLimitMiddleware:
-    """Read the body before the route runs, and refuse one that is too large or too slow without reading the rest.
+    """Read the body before the route runs, and reject one that is too large or too slow without reading the rest.
 
-    So a body that a route does not read is bounded too, and nothing has happened when it is refused.
+    So the limits hold for routes that do not read the body too, and a rejected request has changed nothing.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -50,7 +50,7 @@ class BodyLimitMiddleware:
             raise BodyTooLarge
 
         try:
-            async with asyncio.timeout(TIME_LIMIT):
+            async with asyncio.timeout(BODY_TIMEOUT):
                 body = await _read(receive)
         except TimeoutError:
             raise BodyTooSlow from None
@@ -89,7 +89,7 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 class StrictJSONRequest(Request):
-    """Refuses what is not JSON to the letter, and makes every refusal a 422.
+    """A request whose `json()` is strict, and whose every JSON error is a 422.
 
     FastAPI answers 400 to a body that json refuses with anything but JSONDecodeError: malformed UTF-8, nesting
     that is too deep, integers of too many digits.

@@ -1,4 +1,4 @@
-"""What browsers may read: docs/spec.md, "Startup & CORS Configuration"."""
+"""CORS: docs/spec.md, "Startup & CORS Configuration"."""
 
 import re
 
@@ -11,10 +11,10 @@ _FIELD_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)  # RFC 9110, section 
 
 
 class ListedOriginsMiddleware(CORSMiddleware):
-    """Starlette's CORS, but an origin that is not listed gets no CORS header field at all.
+    """Starlette's CORS, but an origin that is not listed gets no CORS header at all.
 
-    Starlette itself tells any origin that credentials are allowed, and which methods are. A listed origin may send
-    whatever header fields it names: Sentry and OpenTelemetry add theirs to every request of a page.
+    Starlette tells every origin that credentials are allowed, and which methods. A listed origin may send any
+    header: Sentry and OpenTelemetry add theirs to every request of a page.
     """
 
     def __init__(self, app: ASGIApp, *, origins: tuple[str, ...]) -> None:
@@ -31,7 +31,7 @@ class ListedOriginsMiddleware(CORSMiddleware):
         if not self.is_allowed_origin(request_headers["origin"]):
             return JSONResponse({"detail": "Origin not allowed"}, 400, {"Vary": "Origin"})
         response = super().preflight_response(request_headers)
-        if "Access-Control-Allow-Headers" in response.headers:  # which Starlette repeats as they came
+        if "Access-Control-Allow-Headers" in response.headers:  # Starlette repeats the names unchecked
             names = request_headers["access-control-request-headers"].split(",")
             allowed = [name for name in map(str.strip, names) if _FIELD_NAME.fullmatch(name)]
             response.headers["Access-Control-Allow-Headers"] = ", ".join(allowed)

@@ -1,4 +1,4 @@
-"""Every failure becomes `{"detail": "<a sentence>"}`: docs/spec.md, "Error Handling & Validation".
+"""Every error becomes `{"detail": "<a sentence>"}`: docs/spec.md, "Error Handling & Validation".
 
 TodoError
     ├── Unauthorized         401  auth/middleware.py
@@ -30,11 +30,11 @@ log = logging.getLogger(__name__)
 
 
 class TodoError(Exception):
-    """A failure that the client is told of.
+    """An error with a response of its own.
 
     Args:
-        detail: the sentence in the answer; the class's own by default.
-        headers: header fields of the answer.
+        detail: the `detail` of the response; the class's own by default.
+        headers: headers of the response.
     """
 
     status = 500
@@ -58,10 +58,10 @@ class ServiceStopping(TodoError):
 
 
 class ErrorMiddleware:
-    """Answer what a route, or a middleware inside this one, raises.
+    """Turn what a route, or a middleware inside this one, raises into an error response.
 
-    Starlette's own handler for Exception runs outside every middleware, where the answer would lose its CORS
-    header fields and the browser would hide it from the frontend.
+    Starlette's own handler for Exception runs outside every middleware, so its response has no CORS headers and the
+    browser hides it from the frontend.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -83,8 +83,8 @@ class ErrorMiddleware:
             await self.app(scope, receive, watched_send)
         except (Exception, asyncio.CancelledError) as error:
             if started:
-                raise  # half an answer is out: only cutting the connection tells the client
-            if isinstance(error, asyncio.CancelledError):  # by the server, which has to end
+                raise  # part of the response has been sent: only closing the connection tells the client
+            if isinstance(error, asyncio.CancelledError):  # by the server, at the end of its graceful shutdown
                 error = ServiceStopping()
             if not isinstance(error, TodoError):
                 log.exception("%s %s failed", scope["method"], scope["path"])
@@ -94,9 +94,10 @@ class ErrorMiddleware:
 
 async def handle_http_exception(request: Request, error: HTTPException) -> JSONResponse:
     detail, headers = error.detail, dict(error.headers or {})
-    if error.status_code == 404:
+    routed = "route" in request.scope
+    if error.status_code == 404 and not routed:
         detail = not_found_detail(request.scope)
-    if error.status_code == 405 and "route" in request.scope:
+    if error.status_code == 405 and routed:
         # FastAPI names the methods of the first route on the path, RFC 9110 (section 15.5.6) wants all of them.
         path = request.scope["route"].path
         routes = [route for route in iter_route_contexts(request.app.routes) if route.path == path]
@@ -105,6 +106,6 @@ async def handle_http_exception(request: Request, error: HTTPException) -> JSONR
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Replace FastAPI's two handlers: one answers a list where a sentence is promised, one half of `Allow`."""
+    """Replace FastAPI's two handlers: its `detail` is a list for a 422, and its `Allow` is incomplete for a 405."""
     app.exception_handler(RequestValidationError)(handle_invalid_request)
     app.exception_handler(HTTPException)(handle_http_exception)

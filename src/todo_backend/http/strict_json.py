@@ -1,14 +1,14 @@
-"""JSON to the letter of RFC 8259, for bodies and tokens."""
+"""Strict JSON (RFC 8259), for bodies and tokens."""
 
 import json
 from typing import Any
 
 
 def loads(data: bytes) -> Any:
-    """Return what the data say, as `json.loads` does; but refuse NaN, UTF-16, encoded surrogates, byte order marks.
+    """Parse JSON as `json.loads` does, but reject NaN, UTF-16, encoded surrogates and byte order marks.
 
     Raises:
-        ValueError: they are not JSON, or more of it than can be read: nested too deep, a number too long.
+        ValueError: the data are not JSON, are nested too deep, or have a number with too many digits.
     """
     try:
         return json.loads(data.decode(), parse_constant=_refuse_constant)

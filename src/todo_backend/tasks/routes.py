@@ -26,10 +26,9 @@ MAX_ID = 2**63 - 1  # PostgreSQL's bigint
 
 
 def _parse_id(text: object) -> int:
-    """Read an integer as people write it. Pydantic itself would take `1.0`, `1_0` and ` 1 ` for one too.
+    """Parse decimal digits. Pydantic itself would accept `1.0`, `1_0` and ` 1 ` too.
 
-    What no id can be, because it is too large for the database, is no mistake in form: it stands for 0, which
-    no task has.
+    An integer that is too large for an id becomes 0, which no task has, so that the response is a 404.
     """
     if not isinstance(text, str) or not re.fullmatch("-?[0-9]+", text):
         raise PydanticKnownError("int_parsing")
@@ -42,7 +41,7 @@ Status = Annotated[store.Status, Query(description="Which tasks.")]
 
 
 class TaskJSON(Response):
-    """One task or many, in the JSON that the store gives: PostgreSQL has written it as `response_model` says."""
+    """One task or many, in JSON that PostgreSQL has written in the form of `response_model`."""
 
     media_type = "application/json"
 
