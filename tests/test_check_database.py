@@ -60,7 +60,7 @@ def test_five_privileges_suffice_for_the_check(tmp_path: Path, application: Appl
 FAULTS = {
     "privileges": (
         ["REVOKE INSERT, UPDATE ON tasks FROM {0}", "REVOKE SELECT ON alembic_version FROM {0}"],
-        ("Rights", "INSERT, UPDATE missing on public.tasks; SELECT missing on public.alembic_version"),
+        ("Privilege", "INSERT, UPDATE missing on public.tasks; SELECT missing on public.alembic_version"),
     ),
     "row level security": (
         ["ALTER TABLE tasks ENABLE ROW LEVEL SECURITY"],

@@ -78,15 +78,15 @@ def _check_transport(raw: psycopg.AsyncConnection[Any]) -> CheckResult:
     return CheckResult("Transport", local, "no TLS, on this machine" if local else "no TLS", hint)
 
 
-def _connect_timeout(url: str) -> int:
+def _connect_timeout(url: str) -> float:
     """Return the seconds that the user gives an attempt to connect; 0 for no limit."""
-    return int(conninfo_to_dict(url).get("connect_timeout") or os.environ.get("PGCONNECT_TIMEOUT") or 0)
+    return float(conninfo_to_dict(url).get("connect_timeout") or os.environ.get("PGCONNECT_TIMEOUT") or 0)
 
 
 async def _explain_timeout(error: Exception, url: str) -> str:
     """Return what to do about a connect_timeout that is too short; empty where it is not that."""
-    limit = _connect_timeout(url)
-    if limit <= 0 or not isinstance(getattr(error, "orig", error), psycopg.errors.ConnectionTimeout):
+    timed_out = isinstance(getattr(error, "orig", error), psycopg.errors.ConnectionTimeout)
+    if not timed_out or failures.is_refused_connection(error) or (limit := _connect_timeout(url)) <= 0:
         return ""
     began = time.perf_counter()
     try:
@@ -97,8 +97,8 @@ async def _explain_timeout(error: Exception, url: str) -> str:
     return _raise_timeout(limit, time.perf_counter() - began)
 
 
-def _raise_timeout(limit: int, needed: float) -> str:
+def _raise_timeout(limit: float, needed: float) -> str:
     return (
-        f"A new connection takes {needed:.1f} s from here, and connect_timeout={limit} gives it less.\n"
+        f"A new connection takes {needed:.1f} s from here, and connect_timeout={limit:g} gives it less.\n"
         f"In DATABASE_URL, raise it to {math.ceil(2 * needed)}, or leave it out."
     )

@@ -176,7 +176,7 @@ def _privileges(visible: list[Table], session: Session) -> CheckResult | None:
     hint = "\n".join(
         f"GRANT {', '.join(table.missing_privileges)} ON {table.name} TO {session.role};" for table in poor
     )
-    return CheckResult("Rights", False, text, _as_owner(poor[0].owner, hint))
+    return CheckResult("Privilege", False, text, _as_owner(poor[0].owner, hint))
 
 
 def _policies(visible: list[Table], session: Session) -> CheckResult | None:
