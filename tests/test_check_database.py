@@ -212,6 +212,13 @@ def test_a_read_only_connection_of_the_pooler(tmp_path: Path, strict: Server) ->
 
 
 @pytest.mark.proves("FAIL-3")
+def test_a_search_path_of_the_url(tmp_path: Path, application: Application) -> None:
+    ended = check(tmp_path, application.url + "&options=-c%20search_path%3Dnowhere")
+    assert rows(ended)["Schema"] == "FAIL public.tasks is not on the search path (nowhere)"
+    assert "Correct search_path in options in DATABASE_URL" in ended.stdout
+
+
+@pytest.mark.proves("FAIL-3")
 def test_read_only_by_the_url(tmp_path: Path, application: Application) -> None:
     ended = check(tmp_path, application.url + "&options=-c%20default_transaction_read_only%3Don")
     assert rows(ended)["Writes"] == "FAIL default_transaction_read_only is on, set by: client"

@@ -10,7 +10,7 @@ import pytest
 from tests.rig import pgbouncer
 from tests.rig.application import Application, migrate, new_application
 from tests.rig.postgres import PASSWORD, Server
-from tests.service import Service, serving
+from tests.service import SECRET, Service, invoke, serving
 from tests.test_database import assert_unavailable
 from todo_backend.database.startup import PermanentDatabaseError
 
@@ -140,6 +140,9 @@ def test_the_restore_of_a_dump_leaves_its_search_path_behind(tmp_path: Path, str
             assert "public.tasks is missing" in log
             assert "left another search_path on a connection of the pooler" in log
             assert "Traceback" not in log
+            checked = invoke(tmp_path, "check", DATABASE_URL=url, BETTER_AUTH_SECRET=SECRET)
+            assert "public.tasks is not on the search path ()" in checked.stdout
+            assert "A client set it on a connection of the pooler: restart the pooler" in checked.stdout
             strict.end_sessions(database)  # as the restart of the pooler does
             assert client.get("/api/tasks").json() == []
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from psycopg.rows import class_row
-from psycopg.sql import SQL
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from todo_backend.cli.check_result import CheckResult
@@ -24,6 +23,7 @@ class Session:
     role: str
     database: str
     search_path: str
+    search_path_source: str
     schema: str | None  # the first of the search path that exists, where tables are made
     may_create: bool
     is_standby: bool
@@ -35,12 +35,14 @@ SESSION = """
 SELECT current_setting('server_version') AS version, pg_backend_pid() AS pid,
   current_setting('server_encoding') AS encoding, quote_ident(current_user) AS role,
   quote_ident(current_database()) AS database, current_setting('search_path') AS search_path,
+  (SELECT source FROM pg_settings WHERE name = 'search_path') AS search_path_source,
   quote_ident(current_schema()) AS schema,
   coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create,
   pg_is_in_recovery() AS is_standby, setting = 'on' AS is_read_only, source AS read_only_source
 FROM pg_settings WHERE name = 'default_transaction_read_only'
 """
 
+RESTART_POOLER = "A client set it on a connection of the pooler: restart the pooler (with Neon the compute)."
 # By what has set default_transaction_read_only: pg_settings.source. Who runs the SQL has a read-only session, too.
 READ_ONLY_FIXES = {
     "database": "BEGIN READ WRITE;\nALTER DATABASE {database} RESET default_transaction_read_only;\nCOMMIT;",
@@ -51,7 +53,12 @@ READ_ONLY_FIXES = {
     "global": "BEGIN READ WRITE;\nALTER ROLE ALL RESET default_transaction_read_only;\nCOMMIT;",
     "configuration file": "ALTER SYSTEM SET default_transaction_read_only = off;\nSELECT pg_reload_conf();",
     "client": "Leave default_transaction_read_only out of options in DATABASE_URL, and of PGOPTIONS.",
-    "session": "A client set it on a connection of the pooler: restart the pooler (with Neon the compute).",
+    "session": RESTART_POOLER,
+}
+# By what has set search_path, where ALTER ROLE does not change it.
+SEARCH_PATH_FIXES = {
+    "client": "Correct search_path in options in DATABASE_URL, or in PGOPTIONS.",
+    "session": RESTART_POOLER,
 }
 
 
@@ -123,12 +130,11 @@ async def check_tables(connection: AsyncConnection, session: Session) -> AsyncIt
         found: list[Table] = await (await cursor.execute(TABLES, [VERSION_TABLE])).fetchall()
     visible = [table for table in found if table.is_visible]
     tasks = next((table for table in visible if table.is_tasks), None)
-    for fault in (
-        _encoding(session),
-        _read_only(session),
-        _privileges(visible, session),
-        _policies(visible, session),
-    ):
+    if session.encoding != "UTF8":
+        hint = "CREATE DATABASE todo ENCODING 'UTF8' TEMPLATE template0;\n\nThen use this database in DATABASE_URL."
+        yield CheckResult("Encoding", False, f"{session.encoding}, not UTF8", hint)
+        return
+    for fault in (_read_only(session), _privileges(visible, session), _policies(visible, session)):
         if fault:
             yield fault
     if tasks:
@@ -147,13 +153,6 @@ async def check_tables(connection: AsyncConnection, session: Session) -> AsyncIt
         if tasks and not tasks.is_owner:
             hint = f"Start the service once as {tasks.owner}, who owns {tasks.name}: it applies the migrations."
         yield CheckResult("Schema", False, "not up to date", hint)
-
-
-def _encoding(session: Session) -> CheckResult | None:
-    if session.encoding == "UTF8":
-        return None
-    hint = "CREATE DATABASE todo ENCODING 'UTF8' TEMPLATE template0;\n\nThen use this database in DATABASE_URL."
-    return CheckResult("Encoding", False, f"{session.encoding}, not UTF8", hint)
 
 
 def _read_only(session: Session) -> CheckResult | None:
@@ -205,10 +204,9 @@ def _replica_identity(tasks: Table) -> CheckResult | None:
 async def _next_id(raw: Any, tasks: Table) -> CheckResult | None:
     if not tasks.sequence or "SELECT" in tasks.missing_privileges:
         return None
-    # Both names are quoted by the server.
-    query = SQL("SELECT (SELECT max(id) FROM {}), last_value + is_called::int FROM {}")
-    cursor = await raw.execute(query.format(SQL(tasks.name), SQL(tasks.sequence)))
-    largest, following = await cursor.fetchone()
+    # The server has quoted both names.
+    query = f"SELECT (SELECT max(id) FROM {tasks.name}), last_value + is_called::int FROM {tasks.sequence}"  # noqa: S608
+    largest, following = await (await raw.execute(query)).fetchone()
     if largest is None or following > largest:
         return None
     text = f"the next id of {tasks.name} is {following}, and {largest} is taken: creating a task fails"
@@ -224,20 +222,22 @@ def _no_table(found: list[Table], session: Session) -> CheckResult | None:
         if not hidden.may_use_schema:
             hint = f"GRANT USAGE ON SCHEMA {hidden.schema} TO {session.role};"
         else:
-            hint = f"ALTER ROLE {session.role} IN DATABASE {session.database} SET search_path = {hidden.schema};"
-        return CheckResult(
-            "Schema", False, f"{hidden.name} is not on the search path ({session.search_path})", hint
-        )
+            hint = _set_search_path(session, hidden.schema)
+        text = f"{hidden.name} is not on the search path ({session.search_path})"
+        return CheckResult("Schema", False, text, hint)
     if session.schema is None:
-        hint = (
-            f"CREATE SCHEMA todo AUTHORIZATION {session.role};\n"
-            f"ALTER ROLE {session.role} IN DATABASE {session.database} SET search_path = todo;"
-        )
+        hint = f"CREATE SCHEMA todo AUTHORIZATION {session.role};\n{_set_search_path(session, 'todo')}"
         return CheckResult("Schema", False, f"no schema of the search path exists ({session.search_path})", hint)
     if not session.may_create:
         hint = f"GRANT CREATE ON SCHEMA {session.schema} TO {session.role};"
         return CheckResult("Schema", False, f"{session.role} may not create tables in {session.schema}", hint)
     return None
+
+
+def _set_search_path(session: Session, schema: str) -> str:
+    path = ", ".join(filter(None, (schema, session.search_path)))
+    statement = f"ALTER ROLE {session.role} IN DATABASE {session.database} SET search_path = {path};"
+    return SEARCH_PATH_FIXES.get(session.search_path_source, statement)
 
 
 def _as_owner(owner: str, sql: str) -> str:
