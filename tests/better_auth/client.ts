@@ -8,6 +8,7 @@ const api = createClient<paths>({ baseUrl, headers: { Authorization: `Bearer ${t
 
 const created = await api.POST("/api/tasks", { body: { title: "Buy milk" } });
 const task: components["schemas"]["TaskRead"] = created.data!;
+assert.equal(task.description, null);
 const params = { path: { task_id: task.id } };
 
 const listed = await api.GET("/api/tasks", { params: { query: { status: "pending" } } });
@@ -16,6 +17,10 @@ const read = await api.GET("/api/tasks/{task_id}", { params });
 assert.deepEqual(read.data, task);
 const updated = await api.PUT("/api/tasks/{task_id}", { params, body: { description: "Two litres" } });
 assert.equal(updated.data?.description, "Two litres");
+const left = await api.PUT("/api/tasks/{task_id}", { params, body: { title: "Buy oat milk" } });
+assert.equal(left.data?.description, "Two litres");
+const cleared = await api.PUT("/api/tasks/{task_id}", { params, body: { description: null } });
+assert.equal(cleared.data?.description, null);
 const toggled = await api.PATCH("/api/tasks/{task_id}/complete", { params });
 assert.equal(toggled.data?.completed, true);
 const deleted = await api.DELETE("/api/tasks/{task_id}", { params });
