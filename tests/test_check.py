@@ -34,14 +34,14 @@ def test_all_is_well(tmp_path: Path, service: Service, url: Callable[[str], str]
     assert ", direct, " in found["Database"]
     assert found["Database"].endswith(" ms a round trip")
     assert found["Transport"] == "ok no TLS, on this machine"
-    assert found["Schema"] == "ok up to date"
+    assert found["Schema"] == "ok public.tasks is up to date"
 
 
 @pytest.mark.proves("BA-6")
 def test_a_missing_schema_is_not_well(tmp_path: Path, database: str, url: Callable[[str], str]) -> None:
     ended = invoke(tmp_path, "check", DATABASE_URL=url(database), **SETTINGS)
-    assert (ended.returncode, rows(ended)["Schema"]) == (1, "FAIL not up to date")
-    assert "Start the service: it applies the migrations." in ended.stdout
+    assert (ended.returncode, rows(ended)["Schema"]) == (1, "FAIL there is no table public.tasks yet")
+    assert "Start the service: it makes the table." in ended.stdout
 
 
 @pytest.mark.proves("BA-6")

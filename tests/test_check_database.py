@@ -45,7 +45,7 @@ def follow(folder: Path, application: Application, url: str | None = None) -> No
         if statements := sql(ended):
             application.execute(*statements)
         else:
-            assert "Start the service: it applies the migrations." in ended.stdout
+            assert "Start the service: it makes the table." in ended.stdout
             migrate(application.url)
     assert check(folder, url or application.url).returncode == 0, ended.stdout
 
@@ -53,14 +53,14 @@ def follow(folder: Path, application: Application, url: str | None = None) -> No
 @pytest.mark.proves("FAIL-4")
 def test_five_privileges_suffice_for_the_check(tmp_path: Path, application: Application) -> None:
     ended = check(tmp_path, application.url)
-    assert (ended.returncode, rows(ended)["Schema"]) == (0, "ok up to date")
+    assert (ended.returncode, rows(ended)["Schema"]) == (0, "ok public.tasks is up to date")
 
 
 # What is done to the database, and what is said of it. {0} is the role, {1} the database.
 FAULTS = {
     "privileges": (
-        ["REVOKE INSERT, UPDATE ON tasks FROM {0}", "REVOKE SELECT ON alembic_version FROM {0}"],
-        ("Privilege", "INSERT, UPDATE missing on public.tasks; SELECT missing on public.alembic_version"),
+        ["REVOKE INSERT, UPDATE ON tasks FROM {0}", "REVOKE SELECT ON todo_backend_version FROM {0}"],
+        ("Privilege", "INSERT, UPDATE missing on public.tasks; SELECT missing on public.todo_backend_version"),
     ),
     "row level security": (
         ["ALTER TABLE tasks ENABLE ROW LEVEL SECURITY"],
@@ -106,7 +106,7 @@ FAULTS = {
         [
             "CREATE SCHEMA moved",
             "ALTER TABLE tasks SET SCHEMA moved",
-            "ALTER TABLE alembic_version SET SCHEMA moved",
+            "ALTER TABLE todo_backend_version SET SCHEMA moved",
         ],
         ("Schema", 'moved.tasks is not on the search path ("$user", public)'),
     ),
@@ -163,9 +163,9 @@ def test_nowhere_to_create_the_table(
 
 @pytest.mark.proves("FAIL-3")
 def test_migrations_are_for_the_owner_of_the_table(tmp_path: Path, application: Application) -> None:
-    application.execute("UPDATE alembic_version SET version_num = '0000'")
+    application.execute("UPDATE todo_backend_version SET version_num = '0001'")
     ended = check(tmp_path, application.url)
-    assert rows(ended)["Schema"] == "FAIL not up to date"
+    assert rows(ended)["Schema"] == "FAIL public.tasks has the schema version 0001, not 0002"
     assert "Start the service once as postgres, who owns public.tasks: it applies the migrations." in ended.stdout
 
 

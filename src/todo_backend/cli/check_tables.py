@@ -8,9 +8,9 @@ from psycopg.rows import class_row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from todo_backend.cli.check_result import CheckResult
-from todo_backend.database.migrations import is_current
-
-VERSION_TABLE = "alembic_version"
+from todo_backend.database import schema
+from todo_backend.database.migrations import VERSION_TABLE
+from todo_backend.database.schema import Status
 
 
 @dataclass
@@ -146,13 +146,11 @@ async def check_tables(connection: AsyncConnection, session: Session) -> AsyncIt
         return
     if any("SELECT" in table.missing_privileges for table in visible if not table.is_tasks):
         return
-    if await connection.run_sync(is_current):
-        yield CheckResult("Schema", True, "up to date")
-    else:
-        hint = "Start the service: it applies the migrations."
-        if tasks and not tasks.is_owner:
-            hint = f"Start the service once as {tasks.owner}, who owns {tasks.name}: it applies the migrations."
-        yield CheckResult("Schema", False, "not up to date", hint)
+    state = await connection.run_sync(schema.read)
+    hint = state.hint
+    if tasks and not tasks.is_owner and state.status in (Status.EARLIER, Status.UNVERSIONED):
+        hint = f"Start the service once as {tasks.owner}, who owns {tasks.name}: it applies the migrations."
+    yield CheckResult("Schema", state.is_served, state.problem, hint)
 
 
 def _read_only(session: Session) -> CheckResult | None:

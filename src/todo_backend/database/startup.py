@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 
 from todo_backend.database.engine import create_engine
 from todo_backend.database.failures import explain, is_unavailable
-from todo_backend.database.migrations import UnknownSchema, is_current, upgrade
 from todo_backend.database.pool import ConnectionPool
+from todo_backend.database.upgrade import prepare_schema
 from todo_backend.settings import CannotStart
 
 log = logging.getLogger(__name__)
@@ -94,16 +94,14 @@ class Database:
                     )
                 # Those who waited for the lock of the migrations have to see what the others have done.
                 await connection.execution_options(isolation_level="READ COMMITTED")
-                if not await connection.run_sync(is_current):
-                    await connection.run_sync(upgrade)
-                    await connection.commit()
+                await connection.run_sync(prepare_schema)
                 self.table, missing = (await connection.execute(text(TABLE))).one()
                 if missing:
                     raise PermanentDatabaseError(
                         f"The database cannot be used: {missing} missing on {self.table}."
                         " `todo-backend check` prints the statement that gives the privileges."
                     )
-        except (DBAPIError, psycopg.Error, UnknownSchema) as error:
+        except (DBAPIError, psycopg.Error) as error:
             if not is_unavailable(error):
                 raise PermanentDatabaseError(f"The database cannot be used: {explain(error)}") from error
             self._log_if_changed(f"Database unavailable, retrying: {explain(error)}")

@@ -11,6 +11,7 @@ from sqlmodel import Field, SQLModel
 
 TITLE_MAX_LENGTH = 200
 DESCRIPTION_MAX_LENGTH = 1000
+MAX_ID = 2**53 - 1  # the largest integer that JavaScript holds
 
 
 def _without_nul(value: str) -> str:
@@ -106,7 +107,9 @@ class Task(SQLModel, table=True):
     # Serves a user's list in its order, without a sort.
     __table_args__ = (Index("ix_tasks_user_id_id", "user_id", "id"),)
 
-    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity()])
+    id: int | None = Field(
+        default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity(maxvalue=MAX_ID)]
+    )
     user_id: str = Field(sa_type=Text)  # Better Auth's id of the user; its tables are not ours to refer to
     title: str = Field(max_length=TITLE_MAX_LENGTH)
     description: str | None = Field(default=None, max_length=DESCRIPTION_MAX_LENGTH)

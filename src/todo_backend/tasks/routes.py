@@ -12,7 +12,7 @@ from todo_backend.database.executor import ExecutorDep
 from todo_backend.http.body import StrictJSONRoute
 from todo_backend.http.openapi import error_responses
 from todo_backend.tasks import store
-from todo_backend.tasks.models import TaskCreate, TaskRead, TaskUpdate
+from todo_backend.tasks.models import MAX_ID, TaskCreate, TaskRead, TaskUpdate
 
 router = APIRouter(
     prefix="/api/tasks",
@@ -21,8 +21,6 @@ router = APIRouter(
     responses=error_responses(401, 408, 413, 422, 503),
 )
 of_one_task = error_responses(403, 404)
-
-MAX_ID = 2**63 - 1  # PostgreSQL's bigint
 
 
 def _parse_id(text: object) -> int:

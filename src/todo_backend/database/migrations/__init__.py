@@ -6,52 +6,35 @@ Alembic itself is imported when there is something to migrate: it takes a tenth 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, column, func, inspect, select, table
+from sqlalchemy import Connection
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 FOLDER = Path(__file__).parent
-HEAD = max(path.name for path in (FOLDER / "versions").glob("[0-9]*.py")).partition("_")[0]
+VERSIONS = sorted(path.name.partition("_")[0] for path in (FOLDER / "versions").glob("[0-9]*.py"))
 
-# Any number that no other program on the database uses for its own lock.
-LOCK = 8_362_450_197
-
-
-class UnknownSchema(Exception):
-    """The database has a schema that this version does not know; its text says which."""
+# Not Alembic's own alembic_version, which belongs to whichever other project uses Alembic in this database.
+VERSION_TABLE = "todo_backend_version"
 
 
-def is_current(connection: Connection) -> bool:
-    """Tell whether the schema is up to date."""
-    if not inspect(connection).has_table("alembic_version"):
-        return False
-    return connection.scalars(select(column("version_num")).select_from(table("alembic_version"))).all() == [HEAD]
+def upgrade(connection: Connection, since: str | None = None) -> None:
+    """Apply the migrations that are missing, inside the transaction of the connection.
 
-
-def upgrade(connection: Connection) -> None:
-    """Bring the schema up to date, inside the transaction of the connection.
-
-    Workers that start at once wait for one another here. The lock ends with the transaction: one that belonged
-    to the session would be left behind on some connection of Neon's pooler.
-
-    Raises:
-        UnknownSchema: it was made by a later version.
+    Args:
+        since: the version that the schema has, whatever the version table says; `base` if it has none.
     """
     from alembic import command
-    from alembic.util.exc import CommandError
 
-    connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
-    try:
-        command.upgrade(config(connection), "head")
-    except CommandError as error:
-        raise UnknownSchema(str(error)) from error
+    if since:
+        command.stamp(config(connection), since)
+    command.upgrade(config(connection), "head")
 
 
 def config(connection: Connection) -> "Config":
     """Return Alembic's configuration, which needs no alembic.ini."""
     from alembic.config import Config
 
-    result = Config(attributes={"connection": connection})
+    result = Config(attributes={"connection": connection, "version_table": VERSION_TABLE})
     result.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     return result

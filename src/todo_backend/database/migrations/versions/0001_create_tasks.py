@@ -1,4 +1,4 @@
-"""Create the table `tasks`."""
+"""Create the table `tasks`: the task of the specification, and the index that serves a user's list in its order."""
 
 import sqlalchemy as sa
 from alembic import op
