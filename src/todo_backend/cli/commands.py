@@ -1,4 +1,4 @@
-"""The console program: `todo-backend dev`, `serve`, `token` and `check`.
+"""The console program: `todo-backend dev`, `serve`, `token`, `adopt` and `check`.
 
 What only some commands need is imported by them, so that `token` imports neither FastAPI nor SQLAlchemy.
 """
@@ -106,6 +106,17 @@ def token(
     if not tokens.is_user_id(user):
         raise typer.BadParameter("give 1 to 255 characters, no control characters", param_hint="--user")
     typer.echo(_sign(TokenSettings.load(), user, lifetime=int(form[1]) * UNITS[form[2]]))
+
+
+@app.command()
+def adopt(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Take over the rows of a table `tasks` that another backend made.
+
+    Says what would be done, and asks. The old table is kept whole, as tasks_before_adopt.
+    """
+    from todo_backend.cli.adopt import adopt
+
+    adopt(Settings.load().database_url.get_secret_value(), yes=yes)
 
 
 @app.command()
