@@ -318,7 +318,7 @@ HINT = "send the token of authClient.token()"
         (f"Bearer {VALID}", "The token begins with the word Bearer, which belongs before it once"),
         (f'"{VALID}"', "The token has quotation marks around it"),
         (f"'{VALID}'", "The token has quotation marks around it"),
-        ("x", f"The token is not a JWT; Better Auth's session token is none: {HINT}"),
+        ("x", f"The token is not a JWT: {HINT}, not the session token"),
         (
             make({"exp": GOOD["exp"], "session": {}}),
             f"The token is Better Auth's session cookie: {HINT}",
@@ -340,7 +340,7 @@ HINT = "send the token of authClient.token()"
         (make(GOOD | {"sub": 1}), "The token's sub claim is not a user id"),
         (make(GOOD, secret="x" * 32), "The token's signature does not match BETTER_AUTH_SECRET"),
         (ED25519, "The token is signed with EdDSA, which needs BETTER_AUTH_URL"),
-        (UNSIGNED, "The token's algorithm is none of those that are accepted"),
+        (UNSIGNED, "The token's algorithm is not supported"),
     ],
     ids=itertools.count(),
 )

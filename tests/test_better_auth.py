@@ -206,7 +206,7 @@ def test_a_public_key_is_no_secret(with_key_set: Service, eddsa: Frontend) -> No
 SEND_THE_JWT = "send the token of authClient.token()"
 MISTAKES = {
     "eddsa": "The token is signed with EdDSA, which needs BETTER_AUTH_URL",
-    "session": f"The token is not a JWT; Better Auth's session token is none: {SEND_THE_JWT}",
+    "session": f"The token is not a JWT: {SEND_THE_JWT}, not the session token",
     "cookie": f"The token is Better Auth's session cookie: {SEND_THE_JWT}",
     "secret": "The token's signature does not match BETTER_AUTH_SECRET",
     "expired": "The token has expired",

@@ -4,6 +4,7 @@ Those that are about Better Auth's own options are followed in test_better_auth.
 """
 
 import http.server
+import itertools
 import json
 import subprocess
 import threading
@@ -72,6 +73,7 @@ def says(ended: subprocess.CompletedProcess[str], hint: str) -> bool:
         ("unsupported", jwt.encode(GOOD, SECRET * 2, "HS512"), make(GOOD)),
         ("valid later", make(GOOD | {"nbf": NOW + 3600}), make(GOOD)),
     ],
+    ids=itertools.count(),
 )
 def test_a_hint_for_a_token_mends_it(tmp_path: Path, hint: str, bad: str, good: str) -> None:
     refused = check(tmp_path, bad)

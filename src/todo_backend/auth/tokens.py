@@ -56,7 +56,7 @@ def parse_header(token: str) -> dict[str, Any]:
     if token[:1] in ("'", '"'):
         raise InvalidToken("The token has quotation marks around it", "quotes")
     if token.count(".") != 2:
-        raise InvalidToken(f"The token is not a JWT; Better Auth's session token is none: {SEND_THE_JWT}", "client")
+        raise InvalidToken(f"The token is not a JWT: {SEND_THE_JWT}, not the session token", "client")
     try:
         if "=" in token:  # padding, which PyJWT would forgive
             raise ValueError

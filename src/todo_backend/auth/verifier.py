@@ -54,7 +54,7 @@ class Verifier:
         elif algorithm in ASYMMETRIC:
             claims = await self._verify_asymmetric(token, header.get("kid"), algorithm)
         else:
-            raise InvalidToken("The token's algorithm is none of those that are accepted", "unsupported")
+            raise InvalidToken("The token's algorithm is not supported", "unsupported")
         self._cache_token(token, claims)
         user_id: str = claims["sub"]
         return user_id

@@ -38,9 +38,10 @@ class Issuer:
         `iss` and `aud` are its origin, to which Better Auth cuts `baseURL` down (seen with 1.7.25).
 
         Args:
-            url: BETTER_AUTH_URL, without a trailing slash.
+            url: BETTER_AUTH_URL.
             jwks_url, issuer, audience: of a jwt plugin with `jwks.jwksPath`, `jwt.issuer`, `jwt.audience`.
         """
+        url = without_slash(url)
         mounted_at = url if urlsplit(url).path else f"{url}/api/auth"
         return cls(
             variable="BETTER_AUTH_URL",
@@ -53,11 +54,8 @@ class Issuer:
 
     @classmethod
     def neon_auth(cls, url: str) -> Self:
-        """Read NEON_AUTH_BASE_URL: a Better Auth whose key set has another path, and which may leave `aud` out.
-
-        Args:
-            url: without a trailing slash.
-        """
+        """Read NEON_AUTH_BASE_URL: a Better Auth whose key set has another path, and which may leave `aud` out."""
+        url = without_slash(url)
         return cls(
             variable="NEON_AUTH_BASE_URL",
             jwks_url=f"{url}/.well-known/jwks.json",
@@ -69,9 +67,9 @@ class Issuer:
         )
 
 
-def without_slash(claim: str) -> str:
-    """Return an issuer or an audience in the form in which they are compared."""
-    return claim.rstrip("/")
+def without_slash(url: str) -> str:
+    """Return a URL in the form in which issuers and audiences are compared."""
+    return url.rstrip("/")
 
 
 def origin(url: str) -> str:

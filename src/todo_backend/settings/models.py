@@ -32,8 +32,8 @@ HINTS = {
     "CORS_ORIGINS": "give the frontend's origins, such as http://localhost:3000,https://app.example.com",
     "DATABASE_POOL_SIZE": "give a whole number from 1 to 1000, or leave it out",
     "DATABASE_URL": "paste the connection string from Neon, which starts with postgresql://, into .env",
-    "NEON_AUTH_BASE_URL": "paste the Auth URL from Neon, which ends with /neondb/auth, or leave it out",
     "LOG_LEVEL": "give debug, info, warning, error or critical, or leave it out",
+    "NEON_AUTH_BASE_URL": "paste the Auth URL from Neon, which ends with /neondb/auth, or leave it out",
 }
 
 

@@ -28,11 +28,11 @@ def valid_secret(secret: SecretStr) -> SecretStr:
 
 
 def valid_url(url: str) -> str:
-    """Return the URL without its trailing slash, and with its host in lower case."""
+    """Return the URL with its host in lower case."""
     if not _is_plain_http(url):
         raise ValueError("is not a plain http or https URL")
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.lower(), path=parts.path.rstrip("/")).geturl()
+    return parts._replace(netloc=parts.netloc.lower()).geturl()
 
 
 def valid_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
