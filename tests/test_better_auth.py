@@ -23,7 +23,7 @@ from tests.test_check_token import says
 from tests.test_docs import blocks
 from todo_backend.auth.tokens import InvalidToken
 from todo_backend.auth.verifier import Verifier
-from todo_backend.cli.check_token import HINTS, KEY_SET_HINTS
+from todo_backend.cli.token_hints import HINTS, KEY_SET_HINTS
 from todo_backend.settings.issuer import Issuer
 
 pytestmark = pytest.mark.xdist_group("better_auth")

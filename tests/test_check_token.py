@@ -22,7 +22,7 @@ from tests.service import SECRET, invoke
 from tests.test_auth import GOOD, NOW, make
 from tests.test_check import rows
 from tests.test_keyset import EDDSA, KEYS
-from todo_backend.cli.check_token import HINTS, KEY_SET_HINTS
+from todo_backend.cli.token_hints import HINTS, KEY_SET_HINTS
 
 PADDED = make(GOOD | {"image": "data:" + "x" * 8192})
 

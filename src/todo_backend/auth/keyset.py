@@ -36,7 +36,7 @@ class NoKeySet(Exception):
     """There is none at a URL; its text is the reason, on one line.
 
     Args:
-        hint: how to fix it: a key of todo_backend.cli.check_token.KEY_SET_HINTS.
+        hint: how to fix it: a key of todo_backend.cli.token_hints.KEY_SET_HINTS.
     """
 
     def __init__(self, reason: str, hint: str) -> None:

@@ -25,7 +25,7 @@ class InvalidToken(Exception):
     """A token that is not accepted; its text is the reason, one ASCII sentence that never quotes the token.
 
     Args:
-        hint: how to fix it: a key of todo_backend.cli.check_token.HINTS.
+        hint: how to fix it: a key of todo_backend.cli.token_hints.HINTS.
     """
 
     def __init__(self, reason: str, hint: str) -> None:
