@@ -323,7 +323,7 @@ def test_no_failure_ends_the_recovery(
                     await asyncio.sleep(0.02)
 
     proxy.refuse()
-    monkeypatch.setattr(startup, "prepare_schema", fail_once)
+    monkeypatch.setattr(startup, "read_at_once", fail_once)
     asyncio.run(recover())
     assert "never seen before" in caplog.text
 
@@ -339,7 +339,7 @@ def test_a_bug_at_the_start_is_not_hidden(
     def fail(_: object) -> bool:
         raise RuntimeError("never seen before")
 
-    monkeypatch.setattr(startup, "prepare_schema", fail)
+    monkeypatch.setattr(startup, "read_at_once", fail)
     with pytest.raises(RuntimeError, match="never seen before"):
         asyncio.run(start())
 

@@ -1,7 +1,9 @@
 """The schema in databases that others use too, and that hold something already."""
 
+import asyncio
 import logging
 import signal
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,15 +11,17 @@ import psycopg
 import pytest
 from alembic import command
 from psycopg.sql import SQL
-from sqlalchemy import event, text
+from sqlalchemy import text
 
+from tests.proxy import Proxy
 from tests.rig.database import Database, snapshot
 from tests.service import SECRET, invoke, run, serving, wait_until
 from tests.test_check import rows as check_rows
 from todo_backend.database import migrations, schema
+from todo_backend.database.connection import Connection
 from todo_backend.database.migrations import VERSIONS
 from todo_backend.database.schema import Status
-from todo_backend.database.startup import PermanentDatabaseError
+from todo_backend.database.startup import PermanentDatabaseError, open_database
 from todo_backend.database.upgrade import lock, prepare_schema, upgrade
 from todo_backend.tasks.models import MAX_ID
 
@@ -242,13 +246,22 @@ def test_the_way_back_to_the_first_release(here: Database) -> None:
 
 
 @pytest.mark.proves("SCHEMA-6")
-def test_a_start_asks_once_where_the_schema_is_current(here: Database) -> None:
+def test_a_start_asks_once_where_the_schema_is_current(here: Database, database: str, proxy: Proxy) -> None:
+    async def connect() -> None:
+        await (await Connection.open(proxy.url(database))).close()
+
+    async def start() -> None:
+        async with open_database(proxy.url(database), pool_size=1) as opened:
+            assert opened.ready
+
+    def trips_of(play: Coroutine[None, None, None]) -> int:
+        before = proxy.trips
+        asyncio.run(play)
+        wait_until(lambda: proxy.open_connections == 0)
+        return proxy.trips - before
+
     here.start()
-    asked = []
-    with here.connect() as connection:
-        event.listen(connection, "before_cursor_execute", lambda *arguments: asked.append(arguments[2]))
-        prepare_schema(connection)
-    assert len(asked) == 1
+    assert trips_of(start()) == trips_of(connect()) + 1
 
 
 @pytest.mark.proves("SCHEMA-6")
@@ -289,6 +302,11 @@ def test_a_migration_does_not_wait_for_readers(here: Database) -> None:
     assert (here.version, here.largest_id) == (NEWEST, LARGEST)
 
 
+async def read_at_once(url: str) -> schema.Schema | None:
+    async with await Connection.open(url) as connection:
+        return await schema.read_at_once(connection)
+
+
 @pytest.mark.proves("SCHEMA-7")
 def test_the_table_is_where_the_search_path_has_it(
     tmp_path: Path, here: Database, database: str, admin: psycopg.Connection
@@ -306,7 +324,7 @@ def test_the_table_is_where_the_search_path_has_it(
         client.post("/api/tasks", json={"title": "y"}).raise_for_status()
     assert here.execute('SELECT title FROM "to do".tasks') == [("y",)]
     with here.connect() as connection:
-        assert schema.read(connection) == schema.read_at_once(connection)
+        assert schema.read(connection) == asyncio.run(read_at_once(here.url))
 
 
 @pytest.mark.proves("SCHEMA-7")

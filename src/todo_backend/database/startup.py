@@ -4,15 +4,15 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
 
 import psycopg
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from todo_backend.database.connection import DATABASE_TIMEOUT, time_limit
 from todo_backend.database.engine import create_engine
 from todo_backend.database.failures import explain, is_unavailable
 from todo_backend.database.pool import ConnectionPool
+from todo_backend.database.schema import Schema, Status, read_at_once
 from todo_backend.database.upgrade import prepare_schema
 from todo_backend.settings import CannotStart
 
@@ -21,14 +21,6 @@ log = logging.getLogger(__name__)
 START_TIMEOUT = 12.0  # seconds that a start waits for the database; then it goes on without
 SCHEMA_TIMEOUT = 600.0  # seconds for a statement of a migration, the wait for another process's included
 PAUSE = 0.5  # seconds between attempts
-
-# The table with its schema, and the privileges on it that are missing.
-TABLE = """
-SELECT format('%I.%I', relnamespace::regnamespace, relname), array_to_string(ARRAY(
-  SELECT privilege FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
-  WHERE NOT has_table_privilege(oid, privilege)), ', ')
-FROM pg_class WHERE oid = 'tasks'::regclass
-"""
 
 
 class PermanentDatabaseError(CannotStart):
@@ -83,32 +75,45 @@ class Database:
                 await asyncio.sleep(PAUSE)
 
     async def _prepare(self) -> None:
-        engine = create_engine(self.pool, timeout=SCHEMA_TIMEOUT)
         try:
-            async with engine.connect() as connection:
-                driver: Any = (await connection.get_raw_connection()).driver_connection
-                encoding = driver.info.parameter_status("server_encoding")
+            found = await self._read_schema()
+            if not found or not found.is_served:
+                found = await self._upgrade_schema()
+        except (DBAPIError, psycopg.Error, TimeoutError) as error:
+            if not is_unavailable(error):
+                raise PermanentDatabaseError(f"The database cannot be used: {explain(error)}") from error
+            self._log_if_changed(f"Database unavailable, retrying: {explain(error)}")
+            return
+        if found.missing_privileges:
+            raise PermanentDatabaseError(
+                f"The database cannot be used: {', '.join(found.missing_privileges)} missing on {found.table}."
+                " `todo-backend check` prints the statement that gives the privileges."
+            )
+        if found.status is Status.LATER:
+            log.warning("The table %s", found.problem)
+        log.info("The database is ready")
+        self.table = found.table
+        self.ready = True
+        self.pool.fill()
+
+    async def _read_schema(self) -> Schema | None:
+        connection = await self.pool.acquire()
+        try:
+            async with time_limit(asyncio.get_running_loop().time() + DATABASE_TIMEOUT):
+                encoding = connection.info.parameter_status("server_encoding")
                 if encoding != "UTF8":
                     raise PermanentDatabaseError(
                         f"The database cannot be used: its encoding is {encoding}, not UTF8"
                     )
-                # Those who waited for the lock of the migrations have to see what the others have done.
-                await connection.execution_options(isolation_level="READ COMMITTED")
-                await connection.run_sync(prepare_schema)
-                self.table, missing = (await connection.execute(text(TABLE))).one()
-                if missing:
-                    raise PermanentDatabaseError(
-                        f"The database cannot be used: {missing} missing on {self.table}."
-                        " `todo-backend check` prints the statement that gives the privileges."
-                    )
-        except (DBAPIError, psycopg.Error) as error:
-            if not is_unavailable(error):
-                raise PermanentDatabaseError(f"The database cannot be used: {explain(error)}") from error
-            self._log_if_changed(f"Database unavailable, retrying: {explain(error)}")
-        else:
-            log.info("The database is ready")
-            self.ready = True
-            self.pool.fill()
+                return await read_at_once(connection)
+        finally:
+            self.pool.release(connection)
+
+    async def _upgrade_schema(self) -> Schema:
+        async with create_engine(self.pool, timeout=SCHEMA_TIMEOUT).connect() as connection:
+            # Who waits for the lock of the migrations has to see what the others have done.
+            await connection.execution_options(isolation_level="READ COMMITTED")
+            return await connection.run_sync(prepare_schema)
 
     def _log_if_changed(self, error: str) -> None:
         if error != self._last_error:

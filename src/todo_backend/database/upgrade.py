@@ -29,8 +29,8 @@ class UnusableSchema(CannotStart):
         super().__init__(f"The database cannot be used: {found.problem}. {found.hint}")
 
 
-def prepare_schema(connection: Connection) -> None:
-    """Bring the schema up to date, which costs one query where it is.
+def prepare_schema(connection: Connection) -> Schema:
+    """Bring the schema up to date, and return what there is now.
 
     Args:
         connection: one that begins transactions, of READ COMMITTED.
@@ -38,19 +38,17 @@ def prepare_schema(connection: Connection) -> None:
     Raises:
         UnusableSchema: there is a table that cannot be served. Nothing has been changed.
     """
-    found = schema.read_at_once(connection)
+    lock(connection)
+    found = schema.read(connection)  # under the lock, because another worker may have been faster
+    if found.status in _ACTIONS:
+        since, message = _ACTIONS[found.status]
+        upgrade(connection, found.name, since=since)
+        connection.commit()
+        log.info(message, found.table)
+        return schema.read(connection)
     if not found.is_served:
-        lock(connection)
-        found = schema.read(connection)  # again, because another worker may have been faster
-        if found.status in _ACTIONS:
-            since, message = _ACTIONS[found.status]
-            upgrade(connection, found.name, since=since)
-            connection.commit()
-            log.info(message, found.table)
-        elif not found.is_served:
-            raise UnusableSchema(found)
-    if found.status is Status.LATER:
-        log.warning("The table %s", found.problem)
+        raise UnusableSchema(found)
+    return found
 
 
 def lock(connection: Connection) -> None:
