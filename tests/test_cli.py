@@ -90,7 +90,7 @@ def test_dev_from_nothing(tmp_path: Path) -> None:
     require("curl", present=bool(shutil.which("curl")))
     tmp_path = tmp_path / "it's my folder (1)"
     tmp_path.mkdir()
-    with running(tmp_path, "dev", healthy=True, **FOR_ANOTHER_SERVER) as service:
+    with running(tmp_path, "dev", healthy=True, LC_ALL="xx_YY.UTF-8", **FOR_ANOTHER_SERVER) as service:
         first = paste(service)
         assert (first["title"], first["completed"]) == ("Buy milk", False)
         output = service.log.read_text()

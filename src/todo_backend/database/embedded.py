@@ -31,17 +31,20 @@ def embedded_server(folder: Path) -> Iterator[str]:
     Raises:
         EmbeddedServerFailed: its package is missing, the folder is another major version's, or it did not start.
     """
-    with _without_pg_variables():
+    with _environment({name: value for name, value in os.environ.items() if not name.startswith("PG")}):
         yield from _run_server(folder)
 
 
 @contextlib.contextmanager
-def _without_pg_variables() -> Iterator[None]:
-    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PG")}
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(variables)
     try:
         yield
     finally:
-        os.environ.update(hidden)
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _run_server(folder: Path) -> Iterator[str]:
@@ -65,8 +68,10 @@ def _run_server(folder: Path) -> Iterator[str]:
     users.acquire_read_lock()
     vars(postgres_server)["find_suitable_socket_dir"] = _socket_folder
     try:
-        # Its own count of users, a list of process ids, would include those that were killed: no cleanup by it.
-        server = postgres_server.get_server(data, cleanup_mode=None)
+        # initdb fails where the shell's locale is not installed, or has an encoding other than UTF-8.
+        with _environment({**os.environ, "LC_ALL": "C"}):
+            # Its own count of users, a list of process ids, would include those that were killed: no cleanup by it.
+            server = postgres_server.get_server(data, cleanup_mode=None)
     except Exception as error:  # it has no base class for its errors
         users.release_read_lock()
         raise EmbeddedServerFailed(
