@@ -4,6 +4,7 @@ Each text that is matched is said here: by the real server, pooler or libpq, or 
 """
 
 import asyncio
+import socket
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -356,6 +357,16 @@ def test_several_hosts(speaker: Speaker) -> None:
     for refused in (both, one):
         assert_refused(refused, "Endpoint ID is not specified", "use the host name from the Neon console")
         assert failures.describe(refused).count("Endpoint ID") == 1
+
+
+@pytest.mark.proves("FAIL-1")
+@pytest.mark.parametrize("addresses", ["127.0.0.1,127.0.0.3", "127.0.0.3,127.0.0.1"])
+def test_an_address_that_is_silent_beside_one_that_refuses(speaker: Speaker, addresses: str) -> None:
+    speaker.answer = error_response("Endpoint ID is not specified.")
+    with socket.create_server(("127.0.0.3", speaker.port)):
+        url = f"postgresql://me@db,db/neondb?hostaddr={addresses}&port={speaker.port}&sslmode=disable&connect_timeout=2"
+        error = error_of(url)
+    assert_refused(error, "Endpoint ID is not specified", "use the host name from the Neon console")
 
 
 @pytest.mark.proves("FAIL-1")

@@ -4,7 +4,7 @@
 |---|---|---|
 | outage: the database is down, busy, suspended, over its quota, or read-only | retry | 503 |
 | refused connection, such as a wrong password | the start ends with one line | 503 |
-| missing table | the start ends with one line | 503 |
+| missing table | it is made | 503 |
 | refused statement, such as a missing privilege | the start ends with one line | 500 |
 | any other: a bug | the start ends with one line | 500, with a traceback |
 
@@ -149,7 +149,7 @@ _NAME = re.compile('"[^"]*"')
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Tell whether a retry may succeed without anybody's doing.
+    """Tell whether this is an outage: a retry may succeed.
 
     Args:
         error: a psycopg.Error, the SQLAlchemy error around one, or a TimeoutError.
@@ -169,7 +169,7 @@ def is_refused_connection(error: BaseException) -> bool:
     hosts: dict[str, bool] = {}
     for host, reason in _attempts(_cause(error)):
         hosts[host] = hosts.get(host, False) or bool(_refusal(reason))
-    return bool(hosts) and all(hosts.values())
+    return all(hosts.values())
 
 
 def is_refused_statement(error: BaseException) -> bool:
@@ -194,7 +194,7 @@ def describe(error: BaseException) -> str:
     if isinstance(cause, psycopg.Error) and cause.diag.message_primary:
         return cause.diag.message_primary
     reasons = [reason for _, reason in _attempts(cause)]
-    reasons = [reason for reason in reasons if _refusal(reason)] or reasons or [str(cause)]
+    reasons = [reason for reason in reasons if _refusal(reason)] or reasons
     distinct = {_without_address(reason): " ".join(reason.split()) for reason in reversed(reasons)}
     return "; ".join(reversed(distinct.values())) or "no answer in time"
 
@@ -229,13 +229,11 @@ def _sqlstate(cause: BaseException) -> str | None:
 
 
 def _attempts(cause: BaseException) -> list[tuple[str, str]]:
-    """Return the host and the reason of each attempt to connect; none for the error of a statement."""
+    """Return the host and the reason of each attempt to connect, or of the error of a statement."""
     text = str(cause)
-    if not text.startswith(("connection failed: ", "connection is bad: ")):
-        return []
     attempts = []
     for host, failure in _FAILURES.findall(text) or [("", text)]:
-        reasons = ["".join(found) for found in _ATTEMPT.findall(failure)] or [failure.partition(": ")[2]]
+        reasons = ["".join(found) for found in _ATTEMPT.findall(failure)] or [failure]
         attempts += [(host, reason) for reason in reasons]
     if isinstance(cause, psycopg.Error) and cause.pgconn and _EOF in text:
         # A server that does not know direct TLS closes the connection without a word.
@@ -247,8 +245,10 @@ def _attempts(cause: BaseException) -> list[tuple[str, str]]:
 
 def _refusal(reason: str) -> str:
     """Return what to do about a refused connection; empty if the reason is an outage."""
-    hint = _find(REFUSED_CONNECTIONS, _without_address(reason))
-    return hint or ("" if _ATTEMPT.match(reason) else _REFUSED_PARAMETER)
+    is_parameter = reason.startswith("connection is bad: ")  # libpq did not try any address
+    if not is_parameter and not _ATTEMPT.match(reason):
+        return ""
+    return _find(REFUSED_CONNECTIONS, _without_address(reason)) or (_REFUSED_PARAMETER if is_parameter else "")
 
 
 def _without_address(reason: str) -> str:
