@@ -400,3 +400,10 @@ def test_a_timeout_and_a_bug() -> None:
     bug = psycopg.errors.UndefinedColumn("no such column")
     assert not failures.is_unavailable(bug)
     assert failures.explain(bug) == "no such column"
+
+
+@pytest.mark.proves("FAIL-1")
+def test_what_is_said_and_what_to_do_are_sentences() -> None:
+    closed = failures.explain(error_of("postgresql://me@127.0.0.1:1/neondb"))
+    assert "accepting TCP/IP connections? Check that the server runs" in closed
+    assert failures.explain(TimeoutError()).startswith("no answer in time. Check that the server runs")

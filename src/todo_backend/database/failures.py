@@ -216,8 +216,9 @@ def hint(error: BaseException) -> str:
 
 def explain(error: BaseException) -> str:
     """Return what the driver says and what the user can do about it, on one line."""
-    advice = hint(error)
-    return f"{describe(error).rstrip('.')}. {advice}" if advice else describe(error)
+    said, advice = describe(error), hint(error)
+    end = "" if said.endswith((".", "?")) else "."
+    return f"{said}{end} {advice}" if advice else said
 
 
 def _cause(error: BaseException) -> BaseException:
