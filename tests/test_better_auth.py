@@ -298,6 +298,17 @@ def test_every_way_of_mounting_it(tmp_path: Path, url: Callable[[str], str], mou
         assert says(missing, HINTS["no secret"])
 
 
+@pytest.mark.proves("BA-10")
+def test_capitals_in_the_host(tmp_path: Path) -> None:
+    """Better Auth puts the origin in lower case into the token."""
+    written = f"http://LocalHost:{free_port()}"
+    with better_auth("eddsa", int(written.rpartition(":")[2]), BETTER_AUTH_URL=written) as frontend:
+        frontend.sign_up("capitals")
+        token = frontend.token("capitals")
+        assert jwt.decode(token, options={"verify_signature": False})["iss"] == written.lower()
+        assert "ok    Token" in invoke(tmp_path, "check", "--token", token, BETTER_AUTH_URL=written).stdout
+
+
 @pytest.mark.proves("BA-10", "CLI-1")
 def test_dev_makes_a_secret_beside_a_key_set(tmp_path: Path, url: Callable[[str], str], eddsa: Frontend) -> None:
     """Its own token needs one; tokens of the key set are accepted too."""
