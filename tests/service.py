@@ -96,7 +96,7 @@ def start(folder: Path, *arguments: str, **variables: str) -> Service:
     log = folder / f"log-{time.monotonic_ns()}.txt"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [PROGRAM, *arguments, "--port", "0"],
+            [PROGRAM, arguments[0], "--port", "0", *arguments[1:]],
             cwd=folder,
             env=environment(**variables),
             stdout=output,

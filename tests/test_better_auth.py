@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,19 +14,16 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.frontend import FOLDER, Frontend, better_auth, build, free_port, require
+from tests.frontend import FOLDER, Frontend, better_auth, build, free_port
 from tests.service import SECRET, Service, invoke, running, serving
 from tests.test_auth import make
 from tests.test_check_token import says
-from tests.test_docs import blocks
 from todo_backend.auth.tokens import InvalidToken
 from todo_backend.auth.verifier import Verifier
 from todo_backend.cli.token_hints import HINTS, KEY_SET_HINTS
 from todo_backend.settings.issuer import Issuer
 
 pytestmark = pytest.mark.xdist_group("better_auth")
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -447,67 +442,11 @@ def test_check_says_what_a_wrong_url_needs(
     assert check(tmp_path, url("shared"), "--token", hs256.token("without")).returncode == 0
 
 
-@pytest.mark.proves("BA-7")
-@pytest.mark.parametrize("way", ["hs256", "eddsa"])
-def test_the_documented_auth_ts_is_the_one_that_runs(way: str) -> None:
-    documentation = (ROOT / "docs" / "better-auth.md").read_text()
-    assert f"```ts\n{(FOLDER / 'ways' / f'{way}.ts').read_text()}```" in documentation
-
-
-@pytest.mark.proves("BA-6", "BA-7")
+@pytest.mark.proves("BA-6")
 def test_the_hint_that_check_prints_is_the_one_that_runs() -> None:
     source = (FOLDER / "ways" / "hs256.ts").read_text()
     code = [line.strip() for line in HINTS["algorithm"].split("\n\n", 1)[1].splitlines() if line.strip()]
     assert [line for line in code if line not in source] == []
-
-
-@pytest.mark.proves("BA-8", "CORS-1", "CORS-3")
-def test_a_browser_on_another_origin(tmp_path: Path, service: Service, broken: Service) -> None:
-    """The page is the frontend of http://localhost:3000, as every developer's is."""
-    chromium = shutil.which("chromium")
-    require("Chromium", present=bool(chromium))
-    with service.client("somebody else") as client:
-        foreign = client.post("/api/tasks", json={"title": "not Ada's"}).json()["id"]
-
-    def browse(frontend: Frontend, screenshot: Path) -> list[dict[str, Any]]:
-        program = ["node", "build/browser.js", frontend.url, str(screenshot)]
-        arguments = [service.base_url, broken.base_url, str(foreign)]
-        done = subprocess.run(
-            [*program, *arguments],
-            cwd=FOLDER,
-            env=os.environ | {"CHROMIUM": str(chromium)},
-            capture_output=True,
-            check=True,
-        )
-        results: list[dict[str, Any]] = json.loads(done.stdout)
-        return results
-
-    with better_auth("hs256", 3000) as frontend:
-        results = browse(frontend, FOLDER / "build" / "browser.png")
-    assert [(result["step"], result["status"]) for result in results] == [
-        ("sign up", 200),
-        ("create", 201),
-        ("list", 200),
-        ("get", 200),
-        ("update", 200),
-        ("toggle", 200),
-        ("delete", 200),
-        ("not found", 404),
-        ("not owned", 403),
-        ("invalid", 422),
-        ("a bug", 500),
-        ("a bad token", 401),
-    ]
-    details = {result["status"]: result["body"]["detail"] for result in results[7:]}
-    assert details[403] == "You do not own this task"
-    assert details[404] == "Task not found"
-    assert details[422] == "The title must have 1 to 200 characters."
-    assert details[500] == "Internal server error"
-    assert "is not a JWT" in details[401]
-
-    with better_auth("hs256") as frontend:
-        hidden = browse(frontend, tmp_path / "hidden.png")
-    assert {(result["status"], result["body"]) for result in hidden[1:]} == {(0, "TypeError: Failed to fetch")}
 
 
 @pytest.mark.proves("BA-9")
@@ -516,27 +455,3 @@ def test_a_typed_client(service: Service, hs256: Frontend) -> None:
     hs256.sign_up("typed")
     program = ["node", "build/client.js", service.base_url, hs256.token("typed")]
     subprocess.run(program, cwd=FOLDER, check=True, timeout=60)
-
-
-@pytest.mark.proves("BA-9", "DOC-1")
-def test_the_fetch_of_the_readme(
-    service: Service, hs256: Frontend, tmp_path: Path, url: Callable[[str], str]
-) -> None:
-    """Where a token is refused, another is fetched, once."""
-    assert (FOLDER / "fetch.ts").read_text() == blocks("ts")[0]
-    user_id = hs256.sign_up("reader")
-    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in hs256.cookies["reader"].jar)
-
-    def run(backend: Service) -> subprocess.CompletedProcess[str]:
-        variables = {"NEXT_PUBLIC_API_URL": backend.base_url, "BETTER_AUTH_URL": hs256.url, "COOKIE": cookies}
-        program = ["node", "build/fetch.js"]
-        return subprocess.run(
-            program, cwd=FOLDER, env=os.environ | variables, capture_output=True, text=True, timeout=60, check=False
-        )
-
-    assert run(service).returncode == 0
-    with service.client(user_id) as client:
-        assert [task["title"] for task in client.get("/api/tasks").json()] == ["Buy milk"]
-    with serving(tmp_path, url("shared"), BETTER_AUTH_SECRET=SECRET + "x", LOG_LEVEL="debug") as other:
-        assert "The token's signature does not match BETTER_AUTH_SECRET" in run(other).stderr
-        assert other.log.read_text().count('"POST /api/tasks HTTP/1.1" 401') == 2

@@ -1,5 +1,4 @@
-// Better Auth on a port: node build/server.js WAY PORT. Serves page.html too, as the frontend of its origin.
-import { readFileSync } from "node:fs";
+// Better Auth on a port: node build/server.js WAY PORT.
 import { createServer } from "node:http";
 import { toNodeHandler } from "better-auth/node";
 
@@ -17,6 +16,6 @@ createServer(async (request, response) => {
     const answer: Response = await GET(new Request(`http://localhost:${port}/api/token`, { headers }));
     response.writeHead(answer.status).end(await answer.text());
   } else {
-    response.writeHead(200, { "Content-Type": "text/html" }).end(readFileSync("page.html"));
+    response.writeHead(404).end();
   }
 }).listen(Number(port), "localhost", () => console.log("listening"));
