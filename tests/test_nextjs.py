@@ -107,6 +107,7 @@ def expect_tasks(page: Page, to_do: list[str], done: list[str]) -> None:
 
 def expect_message(page: Page, text: str) -> None:
     expect(page.locator("main [role=alert]")).to_have_text(text)
+    page.screenshot(path=SCREENSHOTS / f"{text.rstrip('.')}.png")
 
 
 def use_every_operation(page: Page, user: str, path: str = "/") -> list[str]:
@@ -197,6 +198,8 @@ def test_another_user_of_the_same_browser(backend: Service, page: Page, user: st
     other_tab = page.context.new_page()
     other_tab.goto("/")
     other_tab.get_by_role("button", name="Sign out").click()
+    page.get_by_role("heading", name="Sign up or in").wait_for()
+    other_tab.close()
     go_in(page, f"{user}-bob", "Bob")
     page.get_by_role("heading", name="Tasks of Bob").wait_for()
     add(page, "Bob's")
