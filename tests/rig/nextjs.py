@@ -53,7 +53,7 @@ class Site:
                 start_new_session=True,
             )
         try:
-            wait_until(lambda: process.poll() is not None or "Ready in" in log.read_text())
+            wait_until(lambda: process.poll() is not None or "Ready in" in log.read_text(), 120)
             assert process.poll() is None, log.read_text()
             yield
         finally:
