@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.frontend import free_port, require
@@ -36,12 +36,14 @@ def program() -> str | None:
 
 
 @contextlib.contextmanager
-def running(server: Server, *, pool_size: int = 4, mode: str = "transaction") -> Iterator[int]:
-    """Run PgBouncer before a server, with so many connections to it, and yield its port."""
+def running(
+    server: Server, *, pool_size: int = 4, mode: str = "transaction", users: Iterable[str] = ("me",)
+) -> Iterator[int]:
+    """Run PgBouncer before a server, with so many connections to it for each user, and yield its port."""
     require("PgBouncer", present=program() is not None)
     folder, port = server.folder / "pgbouncer", free_port()
     folder.mkdir()
-    (folder / "users.txt").write_text(f'"me" "{PASSWORD}"\n')
+    (folder / "users.txt").write_text("".join(f'"{user}" "{PASSWORD}"\n' for user in users))
     configuration = folder / "pgbouncer.ini"
     values = {"mode": mode, "port": port, "server_port": server.port, "pool_size": pool_size, "folder": folder}
     configuration.write_text(CONFIGURATION.format(data=server.data, **values))
