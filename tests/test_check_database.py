@@ -1,6 +1,5 @@
 """`check` on databases that are set up wrong: it names the fault, and what it prints, followed, removes it."""
 
-import itertools
 import re
 import subprocess
 from collections.abc import Callable
@@ -16,8 +15,6 @@ from tests.rig.postgres import Server
 from tests.rig.speaker import Speaker, error_response
 from tests.service import invoke
 from tests.test_check import SETTINGS, rows
-
-_numbers = itertools.count(1)
 
 
 @pytest.fixture
