@@ -152,6 +152,8 @@ def test_the_table_of_create_all(tmp_path: Path, here: Database) -> None:
     assert "table" not in here.start()
     assert here.version == NEWEST
     assert here.execute("INSERT INTO tasks (user_id, title) VALUES ('w', 'n') RETURNING id") == [(43,)]
+    [(index,)] = here.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'ix_tasks_user_id_id'")
+    assert index == "CREATE INDEX ix_tasks_user_id_id ON public.tasks USING btree (user_id, id)"
     # What went before can go on, too.
     assert here.execute(
         "INSERT INTO tasks_before_adopt (user_id, title, completed, created_at, updated_at)"

@@ -86,11 +86,15 @@ class OldRows:
     def keeps_ids(self) -> bool:
         return self._type("id") in _INTEGERS
 
-    def select(self, table: str) -> str:
+    def select(self, table: str, *, at_once: bool = False) -> str:
         """Return the statement that reads the rows from a table.
 
         Its columns are ours, with an `id` that is null where a new one is needed; `old_id`; `place`, which tells
         rows apart; and `fault`, which is null where the row can come over.
+
+        Args:
+            at_once: all rows are wanted: compute each value once, rather than for every fault anew; but conditions
+                are only applied after that.
         """
         text = self._text
         faults = " ".join(f"WHEN {condition} THEN '{fault}'" for fault, condition in FAULTS.items())
@@ -104,7 +108,7 @@ class OldRows:
                     {self._time("created_at")} AS created_at, {self._given("created_at")} AS has_created_at,
                     {self._time("updated_at")} AS updated_at, {self._given("updated_at")} AS has_updated_at,
                     {self._old_id()} AS old_id, old.ctid AS place
-                FROM {table} AS old) AS read
+                FROM {table} AS old {"OFFSET 0" if at_once else ""}) AS read
         """
 
     def _type(self, column: str) -> str | None:
