@@ -12,11 +12,11 @@ export function Tasks() {
 
   // Do something; then show what went wrong, or the tasks as they are now.
   const run = useCallback(async (action?: () => Promise<unknown>) => {
+    setError(undefined);
     try {
       await action?.();
       const lists = ["pending", "completed"].map((status) => api<Task[]>(`/api/tasks?status=${status}`));
       setTasks(await Promise.all(lists));
-      setError(undefined);
     } catch (error) {
       setError((error as Error).message);
     }
