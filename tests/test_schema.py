@@ -161,6 +161,8 @@ INCOMPLETE = [
     "ALTER TABLE tasks DROP COLUMN description",
     "ALTER TABLE tasks ALTER user_id TYPE int USING 1",
     "ALTER TABLE tasks ALTER updated_at TYPE timestamp",
+    "ALTER TABLE tasks ALTER id DROP IDENTITY",  # as `pg_restore -t tasks` does
+    "ALTER TABLE tasks ALTER created_at DROP DEFAULT",
 ]
 
 

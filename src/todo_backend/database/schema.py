@@ -82,6 +82,8 @@ _SERVED = {
     "created_at": ("timestamp with time zone",),
     "updated_at": ("timestamp with time zone",),
 }
+# The columns for which the statements give no value. After `pg_restore -t tasks` the id has no identity.
+_MADE_BY_DATABASE = ("id", "created_at", "updated_at")
 
 # A statement finds the first `tasks` of the search path, so the version is the one in that table's schema. Without
 # that table the schema is the version's, and without either it is the one in which tables are made.
@@ -181,6 +183,10 @@ class Schema:
             found = self.columns[name][0] if name in self.columns else None
             if re.sub(r"\(\d+\)", "", found or "") not in types:
                 return f"{name}, {types[0]}" + (f" (it is {found})" if found else "")
+        for name in _MADE_BY_DATABASE:
+            _, _, identity, default = self.columns[name]
+            if not identity and default is None:
+                return f"{name} with a default (it has none)"
         return ""
 
     def _fill(self, words: str) -> str:
