@@ -207,6 +207,7 @@ def test_the_tasks_of_an_older_version_are_kept(tmp_path: Path, monkeypatch: pyt
     folder.rename(made)
     dump = dump.replace("/tmp/old-wheel/bin/python", sys.executable).replace("/tmp/old-tasks", str(made))
     subprocess.run(dump, shell=True, check=True)
+    server.stop()  # which the dump leaves to this process, who was the first to use it
     with embedded_server(folder) as url, psycopg.connect(url) as connection:
         subprocess.run(restore.replace(".venv/bin/python", sys.executable), shell=True, check=True)
         assert connection.execute("SELECT * FROM tasks").fetchall() == [(1, "Buy milk")]

@@ -34,7 +34,8 @@ class ConnectionPool:
         self._idle: list[Connection] = []  # the one that was used last is used next: the others may fall asleep
         self._waiting: deque[asyncio.Future[Connection]] = deque()
         self._opening: set[asyncio.Task[Connection]] = set()
-        self._last_error = ""
+        self._last_error = ""  # until an attempt succeeds
+        self._logged = ""  # until the pool is full
         self._pause: asyncio.TimerHandle | None = None  # after a failed attempt
         self._is_closed = False
 
@@ -109,6 +110,8 @@ class ConnectionPool:
         else:
             self._last_error = ""
             self._open += 1
+            if self._open == self.size:
+                self._logged = ""
             self.release(attempt.result())
             self.fill()
 
@@ -117,8 +120,9 @@ class ConnectionPool:
             for waiter in waiting:
                 if not waiter.done():
                     waiter.set_exception(error)
-        elif describe(error) != self._last_error:
-            log.warning("Could not open one of %d connections: %s", self.size, describe(error))
+        elif describe(error) != self._logged:
+            self._logged = describe(error)
+            log.warning("Could not open one of %d connections: %s", self.size, self._logged)
         self._last_error = describe(error)
         self._pause = self._pause or asyncio.get_running_loop().call_later(RETRY_PAUSE, self._end_pause)
 
