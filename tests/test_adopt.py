@@ -475,10 +475,14 @@ def test_killed_in_the_middle_it_has_changed_nothing(tmp_path: Path, here: Datab
     before = snapshot(here.url)
     variables = environment(DATABASE_URL=here.url, BETTER_AUTH_SECRET=SECRET)
     inserting = "SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'INSERT INTO tasks (id%'"
-    with subprocess.Popen(
-        [PROGRAM, "adopt", "--yes"], cwd=tmp_path, env=variables, stdout=subprocess.PIPE
-    ) as process:
-        wait_until(lambda: here.execute(inserting) != [])
+    with (
+        psycopg.connect(here.url, autocommit=True) as watcher,
+        subprocess.Popen(
+            [PROGRAM, "adopt", "--yes"], cwd=tmp_path, env=variables, stdout=subprocess.PIPE
+        ) as process,
+    ):
+        while watcher.execute(inserting).fetchall() == []:
+            assert process.poll() is None
         process.kill()
     wait_until(
         lambda: here.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'todo-backend'") == []

@@ -60,7 +60,7 @@ def says(ended: subprocess.CompletedProcess[str], hint: str) -> bool:
         ("crit", make(GOOD, {"alg": "HS256", "crit": ["b64"], "b64": True}), make(GOOD)),
         ("expired", make(GOOD | {"iat": NOW - 900, "exp": NOW - 60}), make(GOOD)),
         ("issued later", make(GOOD | {"iat": NOW + 3600}), make(GOOD)),
-        ("malformed", make(GOOD)[:-1], make(GOOD)),
+        ("malformed", make(GOOD)[:-2], make(GOOD)),  # with one character less it may be another signature
         ("malformed", make([]), make(GOOD)),
         ("milliseconds", make(GOOD | {"iat": NOW * 1000}), make(GOOD)),
         ("milliseconds", make(GOOD | {"nbf": NOW * 1000}), make(GOOD)),

@@ -67,6 +67,19 @@ def test_a_migration_elsewhere_is_waited_for(tmp_path: Path, database: str, url:
             service.wait_until_healthy(5)
 
 
+@pytest.mark.proves("CLI-5")
+def test_a_stop_while_it_migrates_on_a_silent_network(
+    tmp_path: Path, database: str, url: Callable[[str], str], proxy: Proxy
+) -> None:
+    with psycopg.connect(url(database)) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        service = start(tmp_path, "serve", DATABASE_URL=proxy.url(database), **SECRETS)
+        wait_until(lambda: other.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall() != [])
+        proxy.stall()
+        assert service.stop() == 0
+        assert "Listening" not in service.log.read_text()
+
+
 SHAPE = (
     "SELECT column_name, data_type, character_maximum_length, column_default, is_nullable, identity_generation"
     " FROM information_schema.columns WHERE table_name = 'tasks' ORDER BY ordinal_position",

@@ -26,7 +26,7 @@ from todo_backend.auth import verifier as verifier_module
 from todo_backend.auth.keyset import KeySet, KeySetUnavailable, NoKeySet, fetch
 from todo_backend.auth.tokens import InvalidToken
 from todo_backend.auth.verifier import Verifier
-from todo_backend.database import connection, executor
+from todo_backend.database import connection
 from todo_backend.settings.issuer import Issuer
 
 PATH = "/api/auth/jwks"
@@ -552,7 +552,7 @@ def test_a_key_set_that_does_not_come_is_not_waited_for(
 def test_the_timeouts_together_keep_the_promise() -> None:
     """A request may wait for the key set, then for the database, and then for the statement to stop."""
     for waited in (0.0, 1.0, keyset.STALE_WAIT, keyset.JWKS_WAIT, keyset.JWKS_WAIT + 0.3):
-        left = executor.time_left(waited)
+        left = connection.time_left(waited)
         assert 0 <= left <= connection.DATABASE_TIMEOUT
         assert waited + left + connection.CANCEL_TIMEOUT < 10
 
@@ -606,3 +606,24 @@ def test_two_keys_of_one_algorithm_are_told_apart_by_their_id(key_set: Callable[
     assert asyncio.run(keys.find("other", "EdDSA"))
     assert asyncio.run(keys.find(None, "EdDSA")) is None
     assert asyncio.run(keys.find(None, "ES384"))
+
+
+@pytest.mark.proves("BA-3")
+def test_a_token_is_not_refused_while_its_key_may_be_on_the_way(
+    counting: KeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 401 would sign the user out."""
+    monkeypatch.setattr(keyset, "JWKS_WAIT", 0.3)
+    monkeypatch.setattr(keyset, "COOLDOWN", 0.0)
+
+    async def live() -> None:
+        key_set = KeySet(counting.url + PATH, on_change=lambda: None)
+        old = await key_set.find("1", "EdDSA")
+        counting.delay = 1
+        for key_id, known in (("unknown", None), ("1", old)):
+            with pytest.raises(KeySetUnavailable):
+                await key_set.find(key_id, "EdDSA", newer_than=known)
+        monkeypatch.undo()
+        assert await key_set.find("unknown", "EdDSA") is None
+
+    asyncio.run(live())

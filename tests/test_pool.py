@@ -148,6 +148,20 @@ def test_a_failure_is_for_those_who_waited_when_the_attempt_began(proxy: Proxy) 
     with_pool(proxy.url("postgres"), play)
 
 
+def test_a_connection_that_was_closed_while_it_was_opened(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that stops may do so right after it has said that the connection is ready."""
+    closed = [True] * SIZE
+
+    async def play(pool: ConnectionPool) -> None:
+        with pytest.raises(psycopg.OperationalError, match="the server closed the new connection"):
+            await acquire(pool, 5)
+        pool.release(await acquire(pool, 5))
+        assert not closed
+
+    monkeypatch.setattr(Connection, "was_closed_by_server", lambda _: closed.pop() if closed else False)
+    with_pool(proxy.url("postgres"), play)
+
+
 @pytest.mark.proves("DATA-5")
 def test_fewer_connections_than_wanted_are_used(
     admin: psycopg.Connection, url: Callable[[str], str], caplog: pytest.LogCaptureFixture

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import psycopg
@@ -16,8 +17,9 @@ from sqlmodel import col, func, select, update
 from tests.proxy import Proxy
 from tests.service import SECRET, bearer, wait_until
 from todo_backend.auth.dependencies import CurrentUser
-from todo_backend.database import connection
+from todo_backend.database import connection, session
 from todo_backend.database.session import SessionDep
+from todo_backend.database.upgrade import LOCK
 from todo_backend.main import create_app
 from todo_backend.settings import Settings
 from todo_backend.tasks.models import Task, TaskRead
@@ -50,6 +52,12 @@ async def change_all(db: SessionDep) -> None:
     await db.commit()
 
 
+async def read_only(db: SessionDep) -> None:
+    """Tell the driver's connection something."""
+    driver: Any = (await (await db.connection()).get_raw_connection()).driver_connection
+    await driver.set_read_only(True)
+
+
 async def fail(db: SessionDep, user: CurrentUser) -> None:
     db.add(Task(user_id=user["id"], title="x" * 201))
     await db.commit()
@@ -60,7 +68,7 @@ def application(url: str) -> Iterator[httpx.Client]:
     """Run the service with these routes too, and yield a client."""
     settings = Settings(DATABASE_URL=SecretStr(url), BETTER_AUTH_SECRET=SecretStr(SECRET), DATABASE_POOL_SIZE=POOL)
     app = create_app(settings)
-    for route in (add_task, forget_to_commit, undo, change_all, fail):
+    for route in (add_task, forget_to_commit, undo, change_all, read_only, fail):
         app.add_api_route(f"/api/{route.__name__}", route, methods=["POST"])
     server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="on", log_config=None))
     thread = threading.Thread(target=server.run)
@@ -94,6 +102,34 @@ def test_a_route_with_a_session(client: httpx.Client, proxy: Proxy) -> None:
     client.get("/api/tasks")
     assert proxy.trips == before + 1  # the connection is in autocommit again
     assert proxy.connections == POOL
+
+
+@pytest.mark.proves("DATA-13")
+def test_what_a_session_sets_ends_with_it(client: httpx.Client) -> None:
+    assert client.post("/api/read_only").status_code == 200
+    assert client.post("/api/add_task").status_code == 200
+
+
+@pytest.mark.proves("DATA-13", "FAIL-3")
+def test_a_session_without_the_table(client: httpx.Client, database: str, url: Callable[[str], str]) -> None:
+    with psycopg.connect(url(database)) as other:
+        other.execute("DROP TABLE tasks")
+    assert client.post("/api/add_task").status_code == 503
+
+
+@pytest.mark.proves("DATA-13")
+def test_a_session_at_a_start_that_takes_long(
+    database: str, url: Callable[[str], str], proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process migrates, and then the database is unavailable."""
+    monkeypatch.setattr(session, "time_left", lambda *_: 0.5)
+    with psycopg.connect(url(database)) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        with application(proxy.url(database)) as client:
+            assert client.post("/api/add_task").status_code == 503
+            proxy.refuse()
+            wait_until(lambda: client.post("/api/add_task").elapsed.total_seconds() < 0.4)
+            assert client.post("/api/add_task").status_code == 503
 
 
 @pytest.mark.proves("DATA-13")

@@ -12,6 +12,7 @@ from tests.rig.http import Connection
 from tests.service import Service, serving
 
 NIGHTS = 1000
+POOL = 4
 OTHERS = "FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid()"
 
 
@@ -22,7 +23,7 @@ def test_a_thousand_nights(
 ) -> None:
     """Every backend of the service is killed between two requests, and no request notices."""
     others = OTHERS.format(database)
-    terminate = f"SELECT pid, pg_terminate_backend(pid) {others}"
+    found, terminate = f"SELECT pid {others} AND state = 'idle'", f"SELECT pid, pg_terminate_backend(pid) {others}"
     killed = 0
 
     async def play(service: Service) -> None:
@@ -35,19 +36,22 @@ def test_a_thousand_nights(
                 *(connection.ask("POST", "/api/tasks", {"title": str(night)}) for connection in asked)
             )
             assert {answer.status for answer in answers} == {201}, night
-            # Until none is left: the pool may be opening those that the night before has closed. A backend that has
-            # left pg_stat_activity may be about to close its connection; one whose process is gone has done so.
-            while backends := admin.execute(terminate.encode()).fetchall():
-                killed += len(backends)
-                while any(psutil.pid_exists(pid) for pid, _ in backends):
-                    pass
+            # All of them: the pool opens those in the background that the night before has closed.
+            while len(admin.execute(found.encode()).fetchall()) < POOL:
+                pass
+            await connections[0].ask("GET", "/health")  # so that the service knows of them
+            backends = admin.execute(terminate.encode()).fetchall()
+            # One that has left pg_stat_activity may be about to close its connection.
+            while any(psutil.pid_exists(pid) for pid, _ in backends):
+                pass
+            killed += len(backends)
         for connection in connections:
             titles = [task["title"] for task in (await connection.ask("GET", "/api/tasks")).body]
             step = 1 if connection is connections[0] else 50
             assert titles == [str(night) for night in range(0, NIGHTS, step)]
             connection.close()
 
-    with serving(tmp_path, url(database), DATABASE_POOL_SIZE="4") as service:
+    with serving(tmp_path, url(database), DATABASE_POOL_SIZE=str(POOL)) as service:
         asyncio.run(play(service))
         assert killed >= NIGHTS
         assert "unavailable" not in service.log.read_text()

@@ -64,26 +64,33 @@ class KeySet:
         self._stale_at = 0.0
 
     async def find(
-        self, key_id: object, algorithm: str, *, newer_than: jwt.PyJWK | None = None
+        self, key_id: object, algorithm: str, *, deadline: float | None = None, newer_than: jwt.PyJWK | None = None
     ) -> jwt.PyJWK | None:
         """Return the one key of this id, or of any if the token names none, that is for this algorithm.
 
         Args:
+            deadline: until when the request waits for a fetch, in the time of time.monotonic(); JWKS_WAIT from now
+                by default.
             newer_than: a key that did not match: the set is fetched again, and None returned if that brings none.
 
         Raises:
-            KeySetUnavailable: no fetch has ever succeeded.
+            KeySetUnavailable: no fetch has ever succeeded, or one that may bring the key is not done.
         """
+        deadline = deadline or time.monotonic() + JWKS_WAIT
         key = self._find(key_id, algorithm)
         if key is newer_than:
-            await self._refresh(JWKS_WAIT)
+            await self._refresh(max(0.0, deadline - time.monotonic()))
             key = self._find(key_id, algorithm)
-        elif time.monotonic() >= self._stale_at and (not self._fetch or self._fetch.done()):
+        elif time.monotonic() >= self._stale_at and not self._is_fetching:
             await self._refresh(STALE_WAIT)
             key = self._find(key_id, algorithm)
-        if self._keys is None:
+        if self._keys is None or (key is newer_than and self._is_fetching):
             raise KeySetUnavailable(headers={"Retry-After": str(int(RETRY_DELAY))})
         return None if key is newer_than else key
+
+    @property
+    def _is_fetching(self) -> bool:
+        return self._fetch is not None and not self._fetch.done()
 
     def _find(self, key_id: object, algorithm: str) -> jwt.PyJWK | None:
         found = [
@@ -95,9 +102,9 @@ class KeySet:
 
     async def _refresh(self, seconds: float) -> None:
         """Start a fetch, unless one is under way or was just done, and wait for it, so many seconds at most."""
+        if not self._is_fetching and time.monotonic() < self._next_fetch:
+            return
         if not self._fetch or self._fetch.done():
-            if time.monotonic() < self._next_fetch:
-                return
             self._fetch = asyncio.create_task(self._fetch_keys())
         done, _ = await asyncio.wait([self._fetch], timeout=seconds)
         for fetch in done:

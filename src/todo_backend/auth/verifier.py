@@ -6,7 +6,7 @@ from typing import Any
 import jwt
 
 from todo_backend.auth.claims import LEEWAY, check_claims
-from todo_backend.auth.keyset import KeySet
+from todo_backend.auth.keyset import JWKS_WAIT, KeySet
 from todo_backend.auth.tokens import ASYMMETRIC, HMAC, InvalidToken, parse_header
 from todo_backend.http import strict_json
 from todo_backend.settings.issuer import Issuer, without_slash
@@ -79,7 +79,8 @@ class Verifier:
     async def _verify_asymmetric(self, token: str, key_id: object, algorithm: str) -> dict[str, Any]:
         if self.issuer is None or self._key_set is None:
             raise InvalidToken(f"The token is signed with {algorithm}, which needs BETTER_AUTH_URL", "algorithm")
-        key = await self._key_set.find(key_id, algorithm)
+        deadline = time.monotonic() + JWKS_WAIT
+        key = await self._key_set.find(key_id, algorithm, deadline=deadline)
         if key is None:
             reason = f"The token is signed with a key that {self.issuer.variable}'s key set lacks"
             raise InvalidToken(reason, "key set")
@@ -89,7 +90,7 @@ class Verifier:
                 break
             except jwt.InvalidSignatureError:
                 # Key ids come again: with serial ids, those of every new database begin at "1".
-                key = await self._key_set.find(key_id, algorithm, newer_than=key)
+                key = await self._key_set.find(key_id, algorithm, deadline=deadline, newer_than=key)
                 if key is None:
                     raise InvalidToken("The token's signature does not match its key", "key set") from None
         check_claims(claims, now=time.time())

@@ -18,6 +18,8 @@ from psycopg.pq import TransactionStatus
 CONNECT_TIMEOUT = 10
 # Seconds for a statement, the wait for a connection included.
 DATABASE_TIMEOUT = 6.0
+# Seconds for the key set and the database together. With CANCEL_TIMEOUT it stays below the 10 of a 503.
+REQUEST_TIMEOUT = 8.3
 # Seconds to cancel a statement at the server. With DATABASE_TIMEOUT it stays below server.protocol.SHUTDOWN_LIMIT.
 CANCEL_TIMEOUT = 1.5
 
@@ -32,13 +34,12 @@ class Connection(psycopg.AsyncConnection[Any]):
     Attributes:
         give_back: set while SQLAlchemy has the connection: its way to return it, in place of closing it.
         timeout: seconds for each statement of SQLAlchemy's.
-        deadline: until when the first of them has to end, in the event loop's time; the wait for the connection was
-            a part of it.
+        first_timeout: the same for the first of them: less by the wait for the connection.
     """
 
     give_back: Callable[[], Awaitable[None]] | None = None
     timeout = DATABASE_TIMEOUT
-    deadline: float | None = None
+    first_timeout: float | None = None
 
     @classmethod
     async def open(cls, url: str) -> Self:
@@ -99,10 +100,10 @@ class Connection(psycopg.AsyncConnection[Any]):
         """
         if self.give_back is None:
             return await super().wait(gen, *args, **options)
-        deadline = self.deadline or asyncio.get_running_loop().time() + self.timeout
-        self.deadline = None
+        seconds = self.timeout if self.first_timeout is None else self.first_timeout
+        self.first_timeout = None
         try:
-            async with time_limit(deadline):
+            async with time_limit(asyncio.get_running_loop().time() + seconds):
                 return await super().wait(gen, *args, **options)
         except TimeoutError:
             raise StatementTimeout("no answer in time") from None
@@ -113,6 +114,11 @@ class Connection(psycopg.AsyncConnection[Any]):
             await self.give_back()
         else:
             await super().close()
+
+
+def time_left(waited: float, timeout: float = DATABASE_TIMEOUT) -> float:
+    """Return the seconds that a request has for the database, of `timeout`, after it waited for the key set."""
+    return max(0.0, min(timeout, REQUEST_TIMEOUT - waited)) if waited else timeout
 
 
 def _has_connect_timeout(url: str) -> bool:

@@ -1,12 +1,16 @@
 """SQLAlchemy's engine, for sessions and migrations, on the connections of the pool."""
 
 import asyncio
+from contextvars import ContextVar
 
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from todo_backend.database.connection import DATABASE_TIMEOUT, Connection, StatementTimeout
+from todo_backend.database.connection import DATABASE_TIMEOUT, Connection, StatementTimeout, time_left
 from todo_backend.database.pool import ConnectionPool
+
+# Seconds that the request has waited for the key set: get_db sets it, and has no other way to tell the engine.
+waited: ContextVar[float] = ContextVar("waited", default=0.0)
 
 
 def create_engine(pool: ConnectionPool, *, timeout: float = DATABASE_TIMEOUT) -> AsyncEngine:
@@ -19,7 +23,8 @@ def create_engine(pool: ConnectionPool, *, timeout: float = DATABASE_TIMEOUT) ->
     """
 
     async def borrow() -> Connection:
-        deadline = asyncio.get_running_loop().time() + timeout
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + time_left(waited.get(), timeout)
         try:
             async with asyncio.timeout_at(deadline):
                 connection = await pool.acquire()
@@ -28,12 +33,15 @@ def create_engine(pool: ConnectionPool, *, timeout: float = DATABASE_TIMEOUT) ->
 
         async def give_back() -> None:
             connection.give_back = None
-            if connection.is_idle:
+            if connection.is_idle:  # what the session has set ends with it; none of this is a round trip
+                await connection.set_isolation_level(None)
+                await connection.set_read_only(None)
+                await connection.set_deferrable(None)
                 await connection.set_autocommit(True)
             pool.release(connection)
 
         await connection.set_autocommit(False)
-        connection.timeout, connection.deadline = timeout, deadline
+        connection.timeout, connection.first_timeout = timeout, deadline - loop.time()
         connection.give_back = give_back
         return connection
 

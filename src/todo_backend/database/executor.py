@@ -9,7 +9,7 @@ import psycopg
 from fastapi import Depends, Request
 from psycopg.errors import DeadlockDetected, SerializationFailure
 
-from todo_backend.database.connection import DATABASE_TIMEOUT
+from todo_backend.database.connection import time_left
 from todo_backend.database.failures import (
     describe,
     explain,
@@ -24,9 +24,6 @@ from todo_backend.http.errors import TodoError
 
 log = logging.getLogger(__name__)
 
-
-# Seconds for the key set and the database together. With CANCEL_TIMEOUT it stays below the 10 of a 503.
-REQUEST_TIMEOUT = 8.3
 # Seconds until a read whose connection was lost is retried. A server that stops closes all connections, one after
 # another: the retry must not get the one that is next.
 LOST_PAUSE = 0.05
@@ -44,8 +41,15 @@ class StatementRefused(TodoError):
     """A privilege is missing, or the database is set up wrong. The log says what; the client gets the plain 500."""
 
 
-def response_to(error: Exception) -> TodoError | None:
-    """Log what the driver says, which is not for the client, and return the error response; none for a bug."""
+def response_to(error: Exception, table: str) -> TodoError | None:
+    """Log what the driver says, which is not for the client, and return the error response; none for a bug.
+
+    Args:
+        table: where the tasks are, for the log.
+    """
+    if is_missing_table(error):
+        log.error("%s is missing: %s", table, explain(error))
+        return DatabaseUnavailable()
     if is_unavailable(error):
         log.warning("Database unavailable: %s", describe(error))
         return DatabaseUnavailable()
@@ -83,10 +87,7 @@ class Executor:
                     raise DatabaseUnavailable
                 return await self._run(statement, values)
         except (psycopg.Error, TimeoutError) as error:
-            if is_missing_table(error):
-                log.error("%s is missing: %s", self._database.table, explain(error))
-                raise DatabaseUnavailable from error
-            if response := response_to(error):
+            if response := response_to(error, self._database.table):
                 raise response from error
             raise
 
@@ -112,11 +113,6 @@ async def get_executor(request: Request) -> Executor:
     # AuthMiddleware says how long the request waited for the key set; a route outside of it did not.
     seconds = time_left(getattr(request.state, "waited", 0.0))
     return Executor(request.state.database, asyncio.get_running_loop().time() + seconds)
-
-
-def time_left(waited: float) -> float:
-    """Return the seconds that a request has for the database after those that it waited for the key set."""
-    return max(0.0, min(DATABASE_TIMEOUT, REQUEST_TIMEOUT - waited))
 
 
 ExecutorDep = Annotated[Executor, Depends(get_executor)]

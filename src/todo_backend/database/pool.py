@@ -6,6 +6,8 @@ import logging
 from collections import deque
 from collections.abc import Iterable
 
+import psycopg
+
 from todo_backend.database.connection import Connection
 from todo_backend.database.failures import describe
 
@@ -107,13 +109,18 @@ class ConnectionPool:
             return
         if error := attempt.exception():
             self._on_failure(error, waiting)
-        else:
-            self._last_error = ""
-            self._open += 1
-            if self._open == self.size:
-                self._logged = ""
-            self.release(attempt.result())
-            self.fill()
+            return
+        connection = attempt.result()
+        if connection.was_closed_by_server():  # which stopped while it was opened
+            connection.pgconn.finish()
+            self._on_failure(psycopg.OperationalError("the server closed the new connection"), waiting)
+            return
+        self._last_error = ""
+        self._open += 1
+        if self._open == self.size:
+            self._logged = ""
+        self.release(connection)
+        self.fill()
 
     def _on_failure(self, error: BaseException, waiting: Waiting) -> None:
         if not self._open and not self._opening:  # there is no other connection to wait for

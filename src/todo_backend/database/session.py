@@ -1,5 +1,6 @@
 """A session of SQLModel's for a route. The routes of this package do without one: see executor.py."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -7,7 +8,9 @@ from fastapi import Depends, Request
 from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from todo_backend.database.executor import response_to
+from todo_backend.database.connection import time_left
+from todo_backend.database.engine import waited
+from todo_backend.database.executor import DatabaseUnavailable, response_to
 
 
 async def get_db(request: Request) -> AsyncIterator[AsyncSession]:
@@ -17,16 +20,25 @@ async def get_db(request: Request) -> AsyncIterator[AsyncSession]:
     connection.DATABASE_TIMEOUT.
 
     Raises:
-        DatabaseUnavailable: the database did not answer in time, or at all. A commit may have taken effect.
+        DatabaseUnavailable: the database did not answer in time, or at all, or has no schema yet. A commit may have
+            taken effect.
         StatementRefused: the database lacks a privilege or is set up wrong.
     """
+    database, waited_before = request.state.database, getattr(request.state, "waited", 0.0)
+    waited.set(waited_before)
+    try:
+        async with asyncio.timeout(time_left(waited_before)):
+            if not await database.becomes_ready():
+                raise DatabaseUnavailable
+    except TimeoutError:
+        raise DatabaseUnavailable from None
     try:
         # expire_on_commit=False: an attribute must not become a query after a commit (SQLAlchemy, "Preventing
         # Implicit IO when Using AsyncSession").
-        async with AsyncSession(request.state.database.engine, expire_on_commit=False) as session:
+        async with AsyncSession(database.engine, expire_on_commit=False) as session:
             yield session
     except DBAPIError as error:
-        if response := response_to(error):
+        if response := response_to(error, database.table):
             raise response from error
         raise
 

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import AsyncIterator
 
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
-from todo_backend.database.connection import DATABASE_TIMEOUT, time_limit
+from todo_backend.database.connection import CANCEL_TIMEOUT, DATABASE_TIMEOUT, time_limit
 from todo_backend.database.engine import create_engine
 from todo_backend.database.failures import explain, is_unavailable
 from todo_backend.database.pool import ConnectionPool
@@ -37,6 +38,7 @@ class Database:
         engine: for sessions; it borrows the connections of the pool.
         ready: the schema is known to be current.
         table: where the tasks are: `public.tasks`.
+        was_attempted: the first attempt to prepare the schema has ended.
         is_starting: permanent errors end the start; afterwards they are logged.
     """
 
@@ -45,13 +47,13 @@ class Database:
         self.engine = create_engine(self.pool)
         self.ready = False
         self.table = ""
-        self._was_attempted = asyncio.Event()
+        self.was_attempted = asyncio.Event()
         self.is_starting = True
         self._last_error = ""
 
     async def becomes_ready(self) -> bool:
         """Wait for the first attempt to prepare the database, and tell whether it is ready."""
-        await self._was_attempted.wait()
+        await self.was_attempted.wait()
         return self.ready
 
     async def prepare(self) -> None:
@@ -72,7 +74,7 @@ class Database:
                     raise
                 log.exception("Preparing the database failed, retrying")
             finally:
-                self._was_attempted.set()
+                self.was_attempted.set()
             if not self.ready:
                 await asyncio.sleep(PAUSE)
 
@@ -124,8 +126,14 @@ class Database:
 
 
 @contextlib.asynccontextmanager
-async def open_database(url: str, *, pool_size: int, timeout: float = START_TIMEOUT) -> AsyncIterator[Database]:
+async def open_database(
+    url: str, *, pool_size: int, timeout: float = START_TIMEOUT, stopping: threading.Event | None = None
+) -> AsyncIterator[Database]:
     """Yield the database; if it is not ready within so many seconds, it becomes so in the background.
+
+    Args:
+        timeout: seconds to wait for it.
+        stopping: set when the wait has to end, because the program is told to stop.
 
     Raises:
         PermanentDatabaseError: it cannot be used, and waiting will not help.
@@ -135,12 +143,15 @@ async def open_database(url: str, *, pool_size: int, timeout: float = START_TIME
     try:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                await database.becomes_ready()
+                while not (database.was_attempted.is_set() or (stopping and stopping.is_set())):
+                    await asyncio.wait([preparing], timeout=0.1)
         database.is_starting = False
         if preparing.done():
             preparing.result()
         yield database
     finally:
         preparing.cancel()
+        await asyncio.wait([preparing], timeout=CANCEL_TIMEOUT)
+        preparing.cancel()  # the second time psycopg waits no longer for the server
         await asyncio.wait([preparing])
         await database.pool.close()

@@ -103,22 +103,18 @@ def check_database(settings: Settings) -> None:
 
     Raises:
         PermanentDatabaseError: the database is there, and waiting will not help.
+        CannotStart: the program was told to stop.
     """
 
     async def open_and_close() -> None:
-        async with open_database(settings.database_url.get_secret_value(), pool_size=1):
+        url = settings.database_url.get_secret_value()
+        async with open_database(url, pool_size=1, stopping=stopping):
             pass
 
-    async def open_unless_stopped() -> None:
-        opening = asyncio.create_task(open_and_close())
-        while not opening.done() and not stopping.is_set():
-            await asyncio.wait([opening], timeout=0.1)
-        if opening.done():
-            opening.result()
-        opening.cancel()
-
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        runner.run(open_unless_stopped())
+        runner.run(open_and_close())
+    if stopping.is_set():
+        raise CannotStart("Stopped before it listened.")
 
 
 def serve(settings: Settings, listener: socket.socket, *, workers: int) -> None:
