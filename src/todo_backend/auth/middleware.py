@@ -1,4 +1,4 @@
-"""The gate in front of `/api`: it opens for a valid token, before a byte of the body is read."""
+"""Authentication middleware for `/api`: it verifies the token before the body is read."""
 
 import time
 

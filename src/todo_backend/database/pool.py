@@ -13,7 +13,7 @@ from todo_backend.database.failures import describe
 
 log = logging.getLogger(__name__)
 
-Waiting = Iterable[asyncio.Future[Connection]]
+Waiters = Iterable[asyncio.Future[Connection]]
 
 RETRY_PAUSE = 0.5  # seconds from a failed attempt to connect to the next one
 
@@ -36,8 +36,8 @@ class ConnectionPool:
         self._idle: list[Connection] = []  # the one that was used last is used next: the others may fall asleep
         self._waiting: deque[asyncio.Future[Connection]] = deque()
         self._opening: set[asyncio.Task[Connection]] = set()
-        self._last_error = ""  # until an attempt succeeds
-        self._logged = ""  # until the pool is full
+        self._last_error = ""  # of the last attempt; empty when one succeeds
+        self._logged = ""  # the error that is in the log already; empty when the pool is full
         self._pause: asyncio.TimerHandle | None = None  # after a failed attempt
         self._is_closed = False
 
@@ -90,7 +90,7 @@ class ConnectionPool:
         for _ in range(min(most, self.size - self._open) - len(self._opening)):
             attempt = asyncio.create_task(Connection.open(self.url))
             self._opening.add(attempt)
-            attempt.add_done_callback(functools.partial(self._on_end, waiting=tuple(self._waiting)))
+            attempt.add_done_callback(functools.partial(self._on_end, waiters=tuple(self._waiting)))
 
     async def close(self) -> None:
         """Close every idle connection now, and each lent one when it is released."""
@@ -103,17 +103,17 @@ class ConnectionPool:
         while self._idle:
             self._discard(self._idle.pop())
 
-    def _on_end(self, attempt: asyncio.Task[Connection], waiting: Waiting) -> None:
+    def _on_end(self, attempt: asyncio.Task[Connection], waiters: Waiters) -> None:
         self._opening.remove(attempt)
         if attempt.cancelled():  # by close()
             return
         if error := attempt.exception():
-            self._on_failure(error, waiting)
+            self._on_failure(error, waiters)
             return
         connection = attempt.result()
         if connection.was_closed_by_server():  # which stopped while it was opened
             connection.pgconn.finish()
-            self._on_failure(psycopg.OperationalError("the server closed the new connection"), waiting)
+            self._on_failure(psycopg.OperationalError("the server closed the new connection"), waiters)
             return
         self._last_error = ""
         self._open += 1
@@ -122,9 +122,9 @@ class ConnectionPool:
         self.release(connection)
         self.fill()
 
-    def _on_failure(self, error: BaseException, waiting: Waiting) -> None:
+    def _on_failure(self, error: BaseException, waiters: Waiters) -> None:
         if not self._open and not self._opening:  # there is no other connection to wait for
-            for waiter in waiting:
+            for waiter in waiters:
                 if not waiter.done():
                     waiter.set_exception(error)
         elif describe(error) != self._logged:

@@ -36,8 +36,8 @@ class Statement:
     async def run_on(self, connection: psycopg.AsyncConnection[Any], values: Mapping[str, Any]) -> bytes:
         """Return the value as PostgreSQL writes it, in UTF-8; empty where it is null, or there is no row.
 
-        The statement and its values go in one message, and nothing is prepared by name. Cancelled, this tells the
-        server to stop, and leaves a connection that is of no more use.
+        The statement and its values go in one message, and nothing is prepared by name. On cancellation, a cancel
+        request is sent to the server; the connection must then be discarded.
 
         Raises:
             psycopg.Error: what the server says, or that the connection is lost.
@@ -60,7 +60,7 @@ class Statement:
 async def _receive(pgconn: PGconn) -> PGresult:
     """Send what is queued, and return the result (https://www.postgresql.org/docs/current/libpq-async.html).
 
-    It is the last one: an error at the commit comes after the rows.
+    The last result counts: an error at the commit follows the rows.
     """
     loop = asyncio.get_running_loop()
     received: asyncio.Future[PGresult] = loop.create_future()

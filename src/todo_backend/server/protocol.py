@@ -43,7 +43,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refused = False
         self._arriving: asyncio.TimerHandle | None = None
         self._leaving: asyncio.TimerHandle | None = None
-        self._running: RequestResponseCycle | None = None  # where uvicorn knows the one that came last
+        self._running: RequestResponseCycle | None = None  # the one that is executed; self.cycle is the newest
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -82,7 +82,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _ignore_upgrade(self, rest: bytes) -> None:
         """Read the request again, as one that does not ask for it."""
         method = self.parser.get_method()
-        if method == b"CONNECT":  # the one request that is for nothing else
+        if method == b"CONNECT":  # it has no meaning without the upgrade
             self._refuse(400, NOT_HTTP)
             return
         line = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())

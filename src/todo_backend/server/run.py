@@ -35,7 +35,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Take the port, before anything else is started.
 
     Raises:
-        PortTaken: it is not to be had.
+        PortTaken: the port is in use, or the address is not available.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

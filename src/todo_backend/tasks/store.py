@@ -152,5 +152,5 @@ async def _run_on_owned(
 
 async def _refuse(db: Executor, owner: str, task_id: int) -> NoReturn:
     found = (await db.run(OWNER, {"task_id": task_id})).decode()
-    # The owner's own, if it is there, has come since: it was not found.
+    # If the caller owns it, it was inserted after the first query.
     raise TaskNotOwned if found and found != owner else TaskNotFound
