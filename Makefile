@@ -46,14 +46,19 @@ lock: install ## resolve the dependencies of pyproject.toml anew
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 		--group clients --output-file requirements/clients.txt
 
+# uv where it is on the path, which takes seconds; pip otherwise. The same files, the same hashes.
+UV := $(shell command -v uv)
+new_environment = $(if $(UV),$(UV) venv --quiet --seed,$(PYTHON) -m venv)
+pip_install = $(if $(UV),$(UV) pip install --quiet --python $(1)/bin/python,$(1)/bin/python -m pip install)
+
 .venv/%: requirements/%.txt pyproject.toml
-	test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --require-hashes --requirement $<
-	.venv/bin/python -m pip install --no-deps --no-build-isolation --editable .
+	test -x .venv/bin/python || $(new_environment) .venv
+	$(call pip_install,.venv) --require-hashes --requirement $<
+	$(call pip_install,.venv) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # It has an environment of its own because openapi-python-client needs an older typer than the service.
 .venv/clients: requirements/clients.txt
-	$(PYTHON) -m venv $@
-	$@/bin/python -m pip install --require-hashes --requirement $<
+	test -x $@/bin/python || $(new_environment) $@
+	$(call pip_install,$@) --require-hashes --requirement $<
 	@touch $@
