@@ -162,7 +162,7 @@ def test_another_neon_project_is_shown_with_the_expected_one(
     assert f'and "{issuer}" is expected.' in refused.stdout
     forged = jwt.encode(GOOD, generate_private_key(SECP256R1()), "ES256", {"kid": "1"})
     lacking = check(tmp_path, forged, NEON_AUTH_BASE_URL=f"{issuer}/neondb/auth")
-    assert "Set NEON_AUTH_BASE_URL in .env to the Better Auth that signed the token." in lacking.stdout
+    assert "Set NEON_AUTH_BASE_URL in .env to the Better Auth that signed the token, and restart" in lacking.stdout
     good = jwt.encode(GOOD | {"iss": issuer}, EDDSA, "EdDSA", {"kid": "1"})
     assert rows(check(tmp_path, good, NEON_AUTH_BASE_URL=f"{issuer}/neondb/auth"))["Token"].startswith("ok ")
 

@@ -54,7 +54,8 @@ def adopt(url: str, *, yes: bool) -> None:
             _ask()
         with typer.progressbar(length=plan.coming, label="Taking the rows over", file=sys.stderr) as bar:
             runner.run(_in_transaction(url, partial(take_over, plan=plan, advance=bar.update)))
-    typer.echo(f"{_rows(plan.coming)} came over. Start the service.")
+    stayed = f" {_rows(plan.staying)} stayed in {plan.found.name}.{OLD_TABLE}." if plan.staying else ""
+    typer.echo(f"{_rows(plan.coming)} came over.{stayed} Start the service.")
 
 
 async def _in_transaction(url: str, work: Callable[[Connection], Result]) -> Result:

@@ -18,13 +18,14 @@ HINTS = {
     "algorithm": f"""\
 If the jwt plugin signs as it comes, set BETTER_AUTH_URL in .env to the frontend's address,
 such as http://localhost:3000, so that its key set is used; or NEON_AUTH_BASE_URL, if it is Neon Auth.
+Then restart the service.
 Or let the plugin sign with the shared secret. In auth.ts:
 
 {SIGN_HS256}""",
     "audience": """\
 The token has aud {aud}, and {expected} is expected.
 Set BETTER_AUTH_URL in .env to Better Auth's baseURL. If the jwt plugin's options in auth.ts have `audience`,
-leave it out there, or set BETTER_AUTH_AUDIENCE in .env to the same.""",
+leave it out there, or set BETTER_AUTH_AUDIENCE in .env to the same. Then restart the service.""",
     "base url": """\
 Set baseURL in auth.ts: without it, auth.api.getToken() in a server component signs an empty iss.
 
@@ -56,9 +57,9 @@ The token was issued at {begins}, and here it is {now}. Set the clocks of both m
     "issuer": """\
 The token has iss {iss}, and {expected} is expected.
 Set BETTER_AUTH_URL in .env to Better Auth's baseURL. If the jwt plugin's options in auth.ts have `issuer`,
-leave it out there, or set BETTER_AUTH_ISSUER in .env to the same.""",
+leave it out there, or set BETTER_AUTH_ISSUER in .env to the same. Then restart the service.""",
     "key set": """\
-Set {variable} in .env to the Better Auth that signed the token.
+Set {variable} in .env to the Better Auth that signed the token, and restart the service.
 After a change of its keys, try again in ten seconds.""",
     "malformed": """\
 Copy the token whole, and nothing else: three parts of letters, digits, - and _, with a dot between them.""",
@@ -66,15 +67,17 @@ Copy the token whole, and nothing else: three parts of letters, digits, - and _,
 The token's iat or nbf counts milliseconds. The times of a token count seconds: Math.floor(Date.now() / 1000).""",
     "neon": """\
 The token has iss {iss} and aud {aud}, and {expected} is expected.
-Set NEON_AUTH_BASE_URL in .env to the Auth URL of the Neon project that signed the token.""",
+Set NEON_AUTH_BASE_URL in .env to the Auth URL of the Neon project that signed the token,
+and restart the service.""",
     "no secret": """\
-Set BETTER_AUTH_SECRET in .env to the one that Better Auth has.""",
+Set BETTER_AUTH_SECRET in .env to the one that Better Auth has, and restart the service.""",
     "number": """\
 The token expired before it was issued: jwt.expirationTime in auth.ts is a number,
 which Better Auth takes for seconds since 1970. Give the time from now on: expirationTime: "15m".""",
     "quotes": """\
 Send data.token as it is, not JSON.stringify(data.token), and paste it here without quotation marks.""",
     "secret": """\
+Check that the token was copied whole.
 Give both sides the same BETTER_AUTH_SECRET, to the letter, and restart both.""",
     "size": """\
 Better Auth puts the whole user into the token, a picture included. In auth.ts:
