@@ -349,6 +349,16 @@ def test_a_failure_that_a_stop_brought_about_is_none(tmp_path: Path, monkeypatch
     assert ended.value.code == 0
 
 
+@pytest.mark.proves("CLI-5")
+def test_a_signal_that_came_before_the_server_is_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    received: list[int] = []
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    signals.stopping.set()
+    signals.hand_over(lambda number, _: received.append(number))
+    signals.stopping.clear()
+    assert received == [signal.SIGTERM]
+
+
 @pytest.mark.proves("CLI-7")
 @pytest.mark.parametrize(
     ("arguments", "user", "seconds"),
