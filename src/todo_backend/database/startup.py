@@ -19,9 +19,8 @@ from todo_backend.settings import CannotStart
 
 log = logging.getLogger(__name__)
 
-START_TIMEOUT = (
-    20.0  # seconds that a start waits for the database, its migrations included; then it goes on without
-)
+# Seconds that a start waits for the database, its migrations included; then it goes on without.
+START_TIMEOUT = 20.0
 SCHEMA_TIMEOUT = 600.0  # seconds for a statement of a migration, the wait for another process's included
 PAUSE = 0.5  # seconds between attempts
 
