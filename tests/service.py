@@ -20,6 +20,8 @@ from todo_backend.cli import commands as cli
 from todo_backend.settings import HINTS
 
 PROGRAM = str(Path(sys.executable).with_name("todo-backend"))
+# With the program on it, messages name it as the documentation does.
+PATH = f"{Path(PROGRAM).parent}{os.pathsep}{os.environ['PATH']}"
 SECRET = "a-secret-for-tests-that-guards-nothing"  # made up
 ORIGIN = "http://localhost:3000"
 JSON = {"Content-Type": "application/json"}
@@ -32,8 +34,9 @@ def bearer(user: str, secret: str = SECRET) -> dict[str, str]:
 
 def environment(**variables: str) -> dict[str, str]:
     """Return this process's environment without what would configure the service, and with the given variables."""
-    ours = ("BETTER_AUTH_", "DATABASE_", "CORS_ORIGINS", "LOG_LEVEL", "PG")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | variables
+    ours = ("BETTER_AUTH_", "DATABASE_", "CORS_ORIGINS", "LOG_LEVEL", "PG", "UV_RUN_RECURSION_DEPTH")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return kept | {"PATH": PATH} | variables
 
 
 # How many statements wait for a lock.
@@ -144,6 +147,7 @@ def run(folder: Path, *arguments: str, **variables: str) -> subprocess.Completed
 
 def invoke(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run `todo-backend` to its end as `run` does, but in this process, which is faster."""
+    without = dict.fromkeys([*HINTS, "UV_RUN_RECURSION_DEPTH"])
     with contextlib.chdir(folder):
-        ended = CliRunner().invoke(cli.app, arguments, env=dict.fromkeys(HINTS) | variables)
+        ended = CliRunner().invoke(cli.app, arguments, env=without | {"PATH": PATH} | variables)
     return subprocess.CompletedProcess(arguments, ended.exit_code, ended.stdout, ended.stderr)

@@ -40,6 +40,7 @@ from tests.service import (
     wait_until,
 )
 from todo_backend.cli import commands as cli
+from todo_backend.cli.dev import _curl
 from todo_backend.database.embedded import EmbeddedServerFailed, _socket_folder, embedded_server
 from todo_backend.server import signals
 
@@ -119,7 +120,7 @@ def test_dev_from_nothing(tmp_path: Path) -> None:
 @pytest.mark.proves("CLI-2")
 def test_the_line_for_windows_suits_both_of_its_shells(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
-    line = cli._curl("http://127.0.0.1:8000/api/tasks", "a.b.c")
+    line = _curl("http://127.0.0.1:8000/api/tasks", "a.b.c")
     assert line == 'curl.exe "http://127.0.0.1:8000/api/tasks" -H "Authorization: Bearer a.b.c"'
 
 

@@ -3,24 +3,19 @@
 What only some commands need is imported by them, so that `token` imports neither FastAPI nor SQLAlchemy.
 """
 
-import os
 import re
-import secrets
 import sys
 import textwrap
-from pathlib import Path
 from typing import Annotated
 
-import dotenv
 import typer
 
 from todo_backend.auth import tokens
+from todo_backend.cli.token import DEV_USER, sign
 from todo_backend.server import signals
-from todo_backend.settings import HINTS, CannotStart, InvalidSettings, Settings, TokenSettings, env_file
+from todo_backend.server.program import NAME, with_command
+from todo_backend.settings import HINTS, CannotStart, Settings, TokenSettings, env_file
 
-DEV_USER = "dev-user"
-DEV_FOLDER = Path(".todo-backend")
-DEV_TOKEN_LIFETIME = 24 * 60 * 60  # seconds
 UNITS = {"s": 1, "m": 60, "h": 60 * 60, "d": 24 * 60 * 60}  # in seconds
 
 app = typer.Typer(
@@ -37,42 +32,27 @@ Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 
 
 def run() -> None:
     try:
-        app(prog_name="todo-backend")
+        app(prog_name=NAME)
     except CannotStart as error:
         if signals.stopping.is_set():  # PostgreSQL's own programs get the terminal's Ctrl-C too
             sys.exit(0)
-        typer.echo(error, err=True)
+        typer.echo(with_command(str(error)), err=True)
         sys.exit(error.exit_code)
 
 
 @app.command()
-def dev(host: Host = "127.0.0.1", port: Port = 8000) -> None:
+def dev(context: typer.Context, host: Host = "127.0.0.1", port: Port = 8000) -> None:
     """Run it with no configuration, to develop with.
 
     Writes .env with a new BETTER_AUTH_SECRET when there is none. Without DATABASE_URL it runs a PostgreSQL of its
-    own, whose data stay in .todo-backend/, so that tasks survive a restart. Reloads on code changes.
+    own, whose data stay in .todo-backend/, so that tasks survive a restart. Restarts when the code or .env changes.
+    Listens on ::1 too, where there is one and --host is not given.
     """
-    from contextlib import ExitStack
-
-    from todo_backend.database.embedded import embedded_server
-    from todo_backend.server import run as server
+    from todo_backend.cli.dev import dev
 
     _warn_of_unreadable_lines()
-    if lines := env_file.unreadable_lines(HINTS):
-        raise InvalidSettings("\n".join(lines.values()))
-    _ensure_secret()
-    TokenSettings.load()  # a bad secret is told before PostgreSQL is started
-    with server.listen(host, port) as listener, ExitStack() as stack:
-        database = "the one of DATABASE_URL"
-        if not _is_set("DATABASE_URL"):
-            typer.echo("Starting PostgreSQL ...")
-            database = f"embedded PostgreSQL, its data in {DEV_FOLDER}/"
-            # The server is another process, which reads the environment.
-            os.environ["DATABASE_URL"] = stack.enter_context(embedded_server(DEV_FOLDER))
-        settings = Settings.load()
-        server.check_database(settings)
-        _introduce(settings, server.base_url(listener), database)
-        server.serve_reloading(settings, listener)
+    source = context.get_parameter_source("host")
+    dev(host if source and source.name == "COMMANDLINE" else None, port)
 
 
 @app.command()
@@ -105,7 +85,7 @@ def token(
         raise typer.BadParameter("give a number and s, m, h or d, such as 15m", param_hint="--expires")
     if not tokens.is_user_id(user):
         raise typer.BadParameter("give 1 to 255 characters, no control characters", param_hint="--user")
-    typer.echo(_sign(TokenSettings.load(), user, lifetime=int(form[1]) * UNITS[form[2]]))
+    typer.echo(sign(TokenSettings.load(), user, lifetime=int(form[1]) * UNITS[form[2]]))
 
 
 @app.command()
@@ -142,7 +122,7 @@ def check(
             )
             typer.echo(f"{typer.style(mark, fg=colour)}  {result.subject:<9}  {result.text}")
             if result.hint:
-                typer.echo("\n" + textwrap.indent(result.hint, " " * 6) + "\n")
+                typer.echo("\n" + textwrap.indent(with_command(result.hint), " " * 6) + "\n")
             results.append(result)
         return results
 
@@ -152,55 +132,7 @@ def check(
         raise typer.Exit(1)
 
 
-def _sign(settings: TokenSettings, user: str, *, lifetime: int) -> str:
-    if settings.secret is None:
-        raise InvalidSettings(f"BETTER_AUTH_SECRET is not set: {HINTS['BETTER_AUTH_SECRET']}")
-    return tokens.sign(user, secret=settings.secret, lifetime=lifetime)
-
-
 def _warn_of_unreadable_lines() -> None:
     """Tell the lines of .env that cannot be read, but whose variables the environment sets."""
     for line in env_file.unreadable_lines(HINTS, overridden=True).values():
         typer.echo(f"{line} (the environment sets it)", err=True)
-
-
-def _is_set(name: str) -> bool:
-    return bool(os.environ.get(name) or dotenv.dotenv_values(env_file.PATH).get(name))
-
-
-def _ensure_secret() -> None:
-    if not _is_set("BETTER_AUTH_SECRET"):
-        try:
-            dotenv.set_key(env_file.PATH, "BETTER_AUTH_SECRET", secrets.token_hex(32), quote_mode="never")
-        except OSError as error:
-            raise CannotStart(f".env cannot be written: {error.strerror}") from error
-        typer.echo("Wrote a new BETTER_AUTH_SECRET to .env")
-
-
-def _introduce(settings: Settings, base_url: str, database: str) -> None:
-    """Print what a newcomer needs to know, and a line to paste."""
-    secret = "the environment" if os.environ.get("BETTER_AUTH_SECRET") else ".env"
-    rows = {
-        "API": f"{base_url}/api/tasks",
-        "Docs": f"{base_url}/docs",
-        "Database": database,
-        "Secret": f"BETTER_AUTH_SECRET in {secret}; give Better Auth the same",
-        **({"Key set": settings.issuer.jwks_url} if settings.issuer else {}),
-        "Frontend": ", ".join(settings.cors_origins),
-    }
-    typer.secho("\ntodo-backend is ready\n", bold=True)
-    for name, value in rows.items():
-        typer.echo("  " + typer.style(f"{name:<10}", fg="cyan") + value)
-    typer.echo(f"\nTry it as {DEV_USER} (the token is good for a day):\n")
-    token = _sign(settings, DEV_USER, lifetime=DEV_TOKEN_LIFETIME)
-    typer.secho(_curl(f"{base_url}/api/tasks", token) + "\n", fg="green")
-    typer.echo("Ctrl-C stops the server.\n")
-
-
-def _curl(url: str, token: str) -> str:
-    """Return a line to paste into a terminal."""
-    if sys.platform == "win32":
-        # PowerShell's own `curl` is another program, and no way to quote JSON suits both it and cmd.exe.
-        return f'curl.exe "{url}" -H "Authorization: Bearer {token}"'
-    body = '{"title": "Buy milk"}'
-    return f"curl '{url}' -H 'Content-Type: application/json' -d '{body}' -H 'Authorization: Bearer {token}'"

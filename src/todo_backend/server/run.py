@@ -1,18 +1,20 @@
 """The application under uvicorn: what `serve` and `dev` run."""
 
 import asyncio
+import contextlib
+import errno
 import gc
 import logging
 import os
 import socket
 import sys
-from pathlib import Path
 from typing import Any
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from todo_backend.database.startup import open_database
+from todo_backend.server.program import with_command
 from todo_backend.server.protocol import KEEP_ALIVE_TIMEOUT, SHUTDOWN_LIMIT
 from todo_backend.server.signals import hand_over, stopping
 from todo_backend.settings import CannotStart, Settings
@@ -39,15 +41,35 @@ def listen(host: str, port: int) -> socket.socket:
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        if os.name == "posix":  # pragma: no branch  # elsewhere it would let two servers share the port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen()
+        with contextlib.ExitStack() as undo:
+            listener = undo.enter_context(socket.socket(family, kind, protocol))
+            if os.name == "posix":  # pragma: no branch  # elsewhere it would let two servers share the port
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen()
+            undo.pop_all()
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "no such host"
         raise PortTaken(f"Cannot listen on {host}, port {port}: {reason}. Try another --port.") from error
     return listener
+
+
+def listen_on_loopback(port: int) -> list[socket.socket]:
+    """Take the port on 127.0.0.1, and on ::1 where this machine has it.
+
+    `localhost` is ::1 first for browsers, Node and curl, which take another way only after that has failed.
+
+    Raises:
+        PortTaken: the port is in use on either.
+    """
+    listeners = [listen("127.0.0.1", port)]
+    try:
+        listeners.append(listen("::1", listeners[0].getsockname()[1]))
+    except PortTaken as error:
+        if getattr(error.__cause__, "errno", None) not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            listeners[0].close()
+            raise
+    return listeners
 
 
 def base_url(listener: socket.socket) -> str:
@@ -62,6 +84,13 @@ class WithoutQuery(logging.Filter):
         client, method, path, *rest = record.args  # type: ignore[misc]
         record.args = (client, method, str(path).partition("?")[0], *rest)
         return True
+
+
+class MessageFormatter(logging.Formatter):
+    """Writes commands so that they work where this program was started."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return with_command(super().format(record))
 
 
 def configure(settings: Settings, **options: Any) -> uvicorn.Config:
@@ -84,7 +113,7 @@ def configure(settings: Settings, **options: Any) -> uvicorn.Config:
         log_config={
             "version": 1,
             "disable_existing_loggers": False,
-            "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+            "formatters": {"plain": {"()": MessageFormatter, "fmt": "%(asctime)s %(levelname)s %(message)s"}},
             "filters": {"without query": {"()": WithoutQuery}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
             "root": {"level": "WARNING", "handlers": ["stderr"]},
@@ -139,13 +168,3 @@ def serve(settings: Settings, listener: socket.socket, *, workers: int) -> None:
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise WorkersFailed("The workers do not start; the log says why.")
-
-
-def serve_reloading(settings: Settings, listener: socket.socket) -> None:
-    """Serve until a signal comes, and begin anew whenever the code of this package changes."""
-    from uvicorn.supervisors import ChangeReload  # which brings what watches files along
-
-    config = configure(settings, reload=True, reload_dirs=[str(Path(__file__).parents[1])])
-    supervisor = ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener])
-    hand_over(supervisor.signal_handler)
-    supervisor.run()

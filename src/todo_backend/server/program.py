@@ -1,0 +1,36 @@
+"""The command that runs this program, so that messages can give one that works where they are read."""
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+NAME = "todo-backend"
+# As README has it: what uv makes for one command is on the path of that command alone.
+UV_RUN = f"uv run --no-project --with-requirements requirements/run.txt --with-editable . {NAME}"
+
+
+def with_command(text: str) -> str:
+    """Return a message with the command in place of each `todo-backend` that begins one."""
+    begin = f"`{NAME} "
+    return text.replace(begin, f"`{command()} ") if begin in text else text
+
+
+def command() -> str:
+    """Return the shortest command that runs this program in the user's shell and working folder."""
+    suffix = ".exe" if sys.platform == "win32" else ""
+    path = Path(sys.executable).with_name(NAME + suffix)
+    if not path.exists():
+        return f"{_quote(sys.executable)} -m todo_backend"
+    found = shutil.which(NAME)
+    if found and os.path.samefile(found, path):
+        return UV_RUN if "UV_RUN_RECURSION_DEPTH" in os.environ else NAME
+    here = Path.cwd()
+    return _quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
+def _quote(path: str) -> str:
+    if sys.platform == "win32":
+        return f'"{path}"' if " " in path else path
+    return shlex.quote(path)

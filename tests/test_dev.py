@@ -1,0 +1,167 @@
+"""`todo-backend dev`: the two addresses of `localhost`, and changes of `.env` while it runs."""
+
+import asyncio
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing import Pipe
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.frontend import require
+from tests.service import SECRET, Service, bearer, run, running, start, wait_until
+from todo_backend.server import reload
+from todo_backend.server.run import listen_on_loopback
+
+
+@pytest.fixture
+def has_ipv6() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        require("::1", present=False)
+
+
+@pytest.mark.proves("CLI-13")
+@pytest.mark.usefixtures("has_ipv6")
+def test_localhost_is_either_address(tmp_path: Path, url: Callable[[str], str]) -> None:
+    with running(tmp_path, "dev", DATABASE_URL=url("shared"), BETTER_AUTH_SECRET=SECRET) as service:
+        assert service.base_url.startswith("http://127.0.0.1:")
+        port = httpx.URL(service.base_url).port
+        for host in ("127.0.0.1", "[::1]", "localhost"):
+            path = f"http://{host}:{port}/api/tasks"
+            assert httpx.get(path, headers=bearer("me"), trust_env=False).status_code == 200
+        require("Node", present=bool(shutil.which("node")))
+        for order in ("ipv4first", "ipv6first"):
+            script = (
+                f"fetch('http://localhost:{port}/health').then(async answer => console.log(await answer.text()))"
+            )
+            command = ["node", "--no-network-family-autoselection", "--dns-result-order", order, "--eval", script]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            assert done.stdout == '{"status":"ok"}\n'
+        assert "INFO ::1:" in service.log.read_text()
+        assert service.stop() == 0
+
+
+@pytest.mark.proves("CLI-13")
+@pytest.mark.usefixtures("has_ipv6")
+def test_a_host_that_is_given_is_the_only_one(tmp_path: Path, url: Callable[[str], str]) -> None:
+    options = ("--host", "127.0.0.1")
+    with running(tmp_path, "dev", *options, DATABASE_URL=url("shared"), BETTER_AUTH_SECRET=SECRET) as service:
+        port = httpx.URL(service.base_url).port
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"http://[::1]:{port}/health", trust_env=False)
+
+
+@pytest.mark.proves("CLI-8", "CLI-13")
+@pytest.mark.usefixtures("has_ipv6")
+def test_a_port_that_is_busy_on_one_address_is_one_clear_line(tmp_path: Path) -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
+        port = str(taken.getsockname()[1])
+        ended = run(tmp_path, "dev", "--port", port)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"Cannot listen on ::1, port {port}: Address already in use. Try another --port.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.proves("CLI-13")
+def test_a_machine_without_ipv6(tmp_path: Path) -> None:
+    """A network namespace has interfaces of its own; this one has no address ::1."""
+    namespace = ["unshare", "--map-root-user", "--net", "sh", "-c"]
+    setup = "ip link set lo up && ip -6 address delete ::1/128 dev lo"
+    ready = (
+        all(map(shutil.which, ("unshare", "ip")))
+        and subprocess.run([*namespace, setup], check=False).returncode == 0
+    )
+    require("a network namespace", present=ready)
+    script = "import todo_backend.server.run as r; print([one.getsockname()[0] for one in r.listen_on_loopback(0)])"
+    command = [*namespace, f'{setup} && exec "$0" -c "$1"', sys.executable, script]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "['127.0.0.1']\n"
+
+
+def test_nothing_is_left_open(recwarn: pytest.WarningsRecorder) -> None:
+    for listener in listen_on_loopback(0):
+        listener.close()
+    assert not recwarn.list
+
+
+def count(service: Service, text: str) -> int:
+    return service.log.read_text().count(text)
+
+
+@pytest.mark.proves("CLI-14")
+def test_dev_starts_again_when_its_file_changes(tmp_path: Path) -> None:
+    """From the embedded PostgreSQL to a bad value, to a database that is unavailable, and back."""
+    file = tmp_path / ".env"
+    with running(tmp_path, "dev") as service:
+        first = file.read_text()
+        secret = "another-secret-for-tests-that-guards-nothing"  # made up
+        file.write_text(first + "LOG_LEVEL=loud\n")
+        service.wait_for_log("LOG_LEVEL is not valid: .*\nWaiting for a change of .env ...")
+        file.write_text(f"BETTER_AUTH_SECRET={secret}\n")
+        wait_until(lambda: count(service, "todo-backend is ready") == 2)
+        tasks = f"{service.base_url}/api/tasks"
+        assert httpx.get(tasks, headers=bearer("me", secret)).status_code == 200
+        assert httpx.get(tasks, headers=bearer("me", first.strip().partition("=")[2])).status_code == 401
+        file.write_text(f"BETTER_AUTH_SECRET={secret}\nDATABASE_URL=postgresql://x@127.0.0.1:1/x\n")
+        wait_until(lambda: count(service, "todo-backend is ready") == 3)
+        assert httpx.get(f"{service.base_url}/health").status_code == 503
+        assert count(service, "embedded PostgreSQL") == 2
+        assert service.stop(signal.SIGINT) == 0
+
+
+@pytest.mark.proves("CLI-5", "CLI-14")
+def test_dev_can_be_stopped_while_it_waits(tmp_path: Path, url: Callable[[str], str]) -> None:
+    file = tmp_path / ".env"
+    file.write_text(f"BETTER_AUTH_SECRET={SECRET}\n")
+    with running(tmp_path, "dev", DATABASE_URL=url("shared")) as service:
+        file.write_text("BETTER_AUTH_SECRET=short\n")
+        service.wait_for_log("Waiting for a change of .env ...")
+        assert service.stop() == 0
+
+
+@pytest.mark.proves("CLI-14")
+def test_a_file_that_is_being_written_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    change = reload.EnvFileChange()
+    assert not change.happened()
+    for size in (1, 2):
+        Path(".env").write_text("x" * size)
+        assert not change.happened()
+    assert change.happened()
+    change.forget()
+    assert not change.happened()
+    Path(".env").unlink()
+    assert [change.happened(), change.happened()] == [False, True]
+
+
+def test_the_parent_is_told_once() -> None:
+    parent, child = Pipe(duplex=False)
+    with parent:
+        asyncio.run(reload._tell(child))
+        asyncio.run(reload._tell(child))
+        assert parent.recv_bytes() == b"listening"
+        with pytest.raises(EOFError):
+            parent.recv_bytes()
+
+
+@pytest.mark.proves("CLI-1")
+def test_it_answers_when_it_says_so(tmp_path: Path, url: Callable[[str], str]) -> None:
+    """No answer takes longer than one, because nothing is started any more."""
+    service = start(tmp_path, "dev", DATABASE_URL=url("shared"), BETTER_AUTH_SECRET=SECRET)
+    base_url = service.wait_for_log(r"http://[\w.:]+:\d+")
+    began = time.monotonic()
+    assert httpx.get(f"{base_url}/health").status_code == 200
+    taken = time.monotonic() - began
+    lines = service.log.read_text().splitlines()
+    started = next(index for index, line in enumerate(lines) if "Application startup complete" in line)
+    assert started < lines.index("todo-backend is ready")
+    assert taken < 5
+    assert service.stop() == 0
