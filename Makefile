@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: run test soak install bench fuzz mutation openapi lock
+.PHONY: run test soak pythons install bench fuzz mutation openapi lock help
 
 run: .venv/run ## create .venv and run the service, with no configuration
 	@.venv/bin/todo-backend dev
@@ -9,11 +9,25 @@ run: .venv/run ## create .venv and run the service, with no configuration
 test: install ## formatting, lint, types and every test, with branch coverage and the Acceptance Checklist
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
+	.venv/bin/lint-imports --no-logo --no-cache
 	.venv/bin/mypy
+	.venv/bin/mypy --platform win32 --cache-dir .mypy_cache/win32 src
+	.venv/bin/mypy --platform darwin --cache-dir .mypy_cache/darwin src
+	.venv/bin/pytest --quiet --windows-settings --numprocesses 3 --dist loadgroup $(FAST)
 	.venv/bin/coverage erase
 	.venv/bin/coverage run -m pytest --checklist --numprocesses 3 --dist loadgroup --quiet
 	.venv/bin/coverage combine --quiet
 	.venv/bin/coverage report $(if $(REQUIRE_ALL),,--fail-under=0)
+
+# What depends on the system and on the version of Python, and takes less than a minute.
+FAST = $(addprefix tests/test_,dev.py program.py cli.py tasks.py session.py settings.py)
+
+pythons: install ## the fast part of the tests on Python 3.12 to 3.14, as far as they are on the path
+	@for version in 3.12 3.13 3.14; do \
+		if ! python$$version --version 2>/dev/null; then echo "Python $$version is not on the path"; continue; fi; \
+		.venv/bin/uv run --quiet --no-project --python python$$version --with-requirements requirements/test.txt \
+			--with-editable . pytest --quiet --numprocesses 3 --dist loadgroup $(FAST) || exit 1; \
+	done
 
 soak: install ## the tests that take minutes: fault after fault under load
 	.venv/bin/pytest -m soak --quiet
@@ -36,6 +50,9 @@ mutation: install ## how many small faults in the code the tests notice; FILES="
 openapi: install ## write openapi.json anew
 	DATABASE_URL=postgresql:///unused BETTER_AUTH_SECRET=unused-unused-unused-unused-unused .venv/bin/python -c \
 		"import json, todo_backend.main as m; print(json.dumps(m.app.openapi(), indent=2))" > openapi.json
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.* ## /\1\t/p' Makefile | expand -t 10
 
 lock: install ## resolve the dependencies of pyproject.toml anew
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \

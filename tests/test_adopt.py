@@ -93,6 +93,7 @@ Stop the other backend before you go on.
     assert snapshot(here.url) == before
 
 
+@pytest.mark.posix
 @pytest.mark.proves("ADOPT-1")
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1)])
 def test_the_question(tmp_path: Path, here: Database, answer: str, code: int) -> None:

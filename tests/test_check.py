@@ -95,6 +95,7 @@ def test_bad_settings_are_told_and_the_token_is_not_judged(tmp_path: Path) -> No
     assert rows(ended)["Token"] == "FAIL cannot be judged without the settings"
 
 
+@pytest.mark.posix
 @pytest.mark.proves("BA-6")
 def test_it_is_coloured_on_a_terminal(tmp_path: Path) -> None:
     terminal, end = pty.openpty()

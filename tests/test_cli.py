@@ -86,6 +86,7 @@ FOR_ANOTHER_SERVER = {
 }
 
 
+@pytest.mark.posix
 @pytest.mark.proves("CLI-1", "CLI-2", "CLI-5", "CLI-10")
 def test_dev_from_nothing(tmp_path: Path) -> None:
     require("curl", present=bool(shutil.which("curl")))
@@ -124,6 +125,7 @@ def test_the_line_for_windows_suits_both_of_its_shells(monkeypatch: pytest.Monke
     assert line == 'curl.exe "http://127.0.0.1:8000/api/tasks" -H "Authorization: Bearer a.b.c"'
 
 
+@pytest.mark.posix
 @pytest.mark.proves("CLI-3")
 def test_two_dev_in_one_folder_share_its_data(tmp_path: Path) -> None:
     with running(tmp_path, "dev") as one, running(tmp_path, "dev") as two:
@@ -144,6 +146,7 @@ def test_two_dev_in_one_folder_share_its_data(tmp_path: Path) -> None:
         assert left(processes) == []
 
 
+@pytest.mark.posix
 @pytest.mark.proves("CLI-1")
 def test_dev_uses_what_is_there(tmp_path: Path, database: str, url: Callable[[str], str]) -> None:
     (tmp_path / ".env").write_text(f"# mine\nBETTER_AUTH_SECRET=\nDATABASE_URL={url(database)}\n")
@@ -187,6 +190,7 @@ def test_for_a_database_of_the_users_own_libpqs_variables_count(tmp_path: Path, 
     assert "no_such_setting" in ended.stderr
 
 
+@pytest.mark.posix
 @pytest.mark.proves("CLI-11")
 def test_the_tasks_of_an_older_version_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the commands of docs/upgrade-dev.md, on the older version that the package has."""
@@ -225,6 +229,7 @@ def test_the_socket_is_where_its_path_does_no_harm(data: str, own: bool) -> None
     assert own or (re.fullmatch(r"[\w./-]+", str(folder)) and folder.is_dir())
 
 
+@pytest.mark.posix
 @pytest.mark.proves("CLI-6")
 def test_dev_names_what_is_wrong_with_its_file(tmp_path: Path) -> None:
     (tmp_path / ".env").mkdir()
@@ -268,6 +273,7 @@ def test_dev_without_its_extra_says_so(tmp_path: Path, monkeypatch: pytest.Monke
         embedded_server(tmp_path).__enter__()
 
 
+@pytest.mark.posix
 @pytest.mark.proves("CLI-1")
 def test_dev_says_that_its_server_does_not_start(tmp_path: Path) -> None:
     (tmp_path / "postgres").write_text("in the way")
@@ -275,6 +281,7 @@ def test_dev_says_that_its_server_does_not_start(tmp_path: Path) -> None:
         embedded_server(tmp_path).__enter__()
 
 
+@pytest.mark.posix
 @pytest.mark.proves("CLI-5")
 @pytest.mark.parametrize(
     ("arguments", "number"),
@@ -308,6 +315,7 @@ def test_what_is_under_way_is_finished(
         assert left(processes) == []
 
 
+@pytest.mark.posix
 def test_a_hangup_replaces_the_workers_of_serve(tmp_path: Path, url: Callable[[str], str]) -> None:
     with serving(tmp_path, url("shared"), "--workers", "2") as service:
         service.wait_for_log("(?s)(Application startup complete.*){2}")
@@ -317,6 +325,7 @@ def test_a_hangup_replaces_the_workers_of_serve(tmp_path: Path, url: Callable[[s
         assert service.stop() == 0
 
 
+@pytest.mark.posix
 @pytest.mark.proves("CLI-5")
 def test_serve_does_not_wait_for_ever(tmp_path: Path, url: Callable[[str], str]) -> None:
     """A client that does not send the rest of its body in time is told, and its browser may read it."""
@@ -428,6 +437,7 @@ def test_workers_that_do_not_come_up_end_the_service(
         assert service.log.read_text().endswith("The workers do not start; the log says why.\n")
 
 
+@pytest.mark.posix
 @pytest.mark.proves("CLI-5")
 def test_serve_can_be_stopped_before_it_listens(tmp_path: Path, proxy: Proxy) -> None:
     proxy.stall()

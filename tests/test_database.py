@@ -54,6 +54,7 @@ def test_many_workers_start_at_once_on_an_empty_database(
         assert not any("Traceback" in service.log.read_text() for service in services)
 
 
+@pytest.mark.posix
 @pytest.mark.proves("DATA-1", "CLI-5")
 def test_a_migration_elsewhere_is_waited_for(tmp_path: Path, database: str, url: Callable[[str], str]) -> None:
     """Whoever migrates holds the lock; meanwhile the service says 503, and can be stopped."""
@@ -67,6 +68,7 @@ def test_a_migration_elsewhere_is_waited_for(tmp_path: Path, database: str, url:
             service.wait_until_healthy(5)
 
 
+@pytest.mark.posix
 @pytest.mark.proves("CLI-5")
 def test_a_stop_while_it_migrates_on_a_silent_network(
     tmp_path: Path, database: str, url: Callable[[str], str], proxy: Proxy
@@ -241,6 +243,7 @@ def test_times_are_in_utc_whatever_the_database_prefers(
         assert abs((datetime.fromisoformat(task["created_at"]) - datetime.now(UTC)).total_seconds()) < 10
 
 
+@pytest.mark.posix
 @pytest.mark.proves("DATA-6")
 def test_the_database_is_away_at_start_up(tmp_path: Path, database: str, proxy: Proxy) -> None:
     proxy.refuse()
@@ -256,6 +259,7 @@ def test_the_database_is_away_at_start_up(tmp_path: Path, database: str, proxy: 
         assert service.stop() == 0
 
 
+@pytest.mark.posix
 @pytest.mark.proves("DATA-5", "CLI-5")
 def test_a_stop_leaves_time_for_the_503(tmp_path: Path, database: str, proxy: Proxy) -> None:
     with serving(tmp_path, proxy.url(database)) as service, ThreadPoolExecutor(1) as thread:
@@ -266,6 +270,7 @@ def test_a_stop_leaves_time_for_the_503(tmp_path: Path, database: str, proxy: Pr
         assert_unavailable(asked.result()[0])
 
 
+@pytest.mark.posix
 @pytest.mark.proves("DATA-6", "CLI-5")
 def test_the_service_can_be_stopped_while_the_database_is_away(tmp_path: Path, proxy: Proxy) -> None:
     proxy.stall()
@@ -357,6 +362,7 @@ def test_a_bug_at_the_start_is_not_hidden(
         asyncio.run(start())
 
 
+@pytest.mark.posix
 @pytest.mark.proves("DATA-8")
 def test_acknowledged_writes_survive(tmp_path: Path) -> None:
     """Under a load of writes the service is killed, and PostgreSQL told to drop everything."""

@@ -14,6 +14,7 @@ from tests.test_check import rows
 from tests.test_check_database import check
 
 
+@pytest.mark.posix
 @pytest.mark.proves("REL-6", "FAIL-3")
 @pytest.mark.xdist_group("load")
 def test_a_standby_takes_over_under_load(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ Each text that is matched is said here: by the real server, pooler or libpq, or 
 import asyncio
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -247,6 +247,7 @@ def test_what_postgresql_15_does_not_accept(
     assert_refused(error_of(url.replace(*change)), text, hint)
 
 
+@pytest.mark.posix
 @pytest.mark.proves("FAIL-1")
 @pytest.mark.parametrize(
     ("parameters", "text", "hint"),
@@ -257,9 +258,8 @@ def test_what_postgresql_15_does_not_accept(
         ("user=nobody", 'role "nobody" does not exist', "CREATE ROLE"),
     ],
 )
-def test_what_postgresql_18_cannot_do(postgres: Path, parameters: str, text: str, hint: str) -> None:
-    url = f"postgresql:///postgres?host={postgres.parent}&user=postgres&{parameters}"
-    assert_refused(error_of(url), text, hint)
+def test_what_postgresql_18_cannot_do(url: Callable[[str], str], parameters: str, text: str, hint: str) -> None:
+    assert_refused(error_of(f"{url('postgres')}&{parameters}"), text, hint)
 
 
 @pytest.mark.proves("FAIL-1")

@@ -22,6 +22,7 @@ def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.posix
 @pytest.mark.proves("CLI-12")
 def test_the_command_that_a_message_names_works(tmp_path: Path) -> None:
     """Here by its whole path, in a folder that makes quotation marks necessary."""
@@ -33,6 +34,7 @@ def test_the_command_that_a_message_names_works(tmp_path: Path) -> None:
     assert done.stdout.count(".") == 2
 
 
+@pytest.mark.posix
 @pytest.mark.proves("CLI-12")
 def test_the_command_is_the_shortest_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
     assert program.command() == PROGRAM
@@ -44,6 +46,7 @@ def test_the_command_is_the_shortest_that_works(monkeypatch: pytest.MonkeyPatch)
     assert program.command().startswith("uv run ")
 
 
+@pytest.mark.posix
 @pytest.mark.proves("CLI-12")
 def test_the_command_is_the_module_where_there_is_no_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -52,6 +55,7 @@ def test_the_command_is_the_module_where_there_is_no_program(
     assert program.command() == f"'{tmp_path}/my python' -m todo_backend"
 
 
+@pytest.mark.posix
 @pytest.mark.proves("CLI-12")
 def test_the_command_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its paths are written with slashes here; PowerShell and cmd.exe know no single quotation marks."""

@@ -219,6 +219,7 @@ def test_several_versions_count_as_one_that_is_not_known(here: Database) -> None
     assert "the schema version 0001, 0002 of a later release" in here.start()
 
 
+@pytest.mark.posix
 @pytest.mark.proves("SCHEMA-5")
 def test_an_older_service_goes_on_when_a_later_one_has_migrated(tmp_path: Path, here: Database) -> None:
     """Its workers are replaced by workers that know no more than they do."""

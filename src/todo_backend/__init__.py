@@ -1,3 +1,3 @@
 """The todo backend for Next.js, Better Auth and Neon."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -20,7 +20,9 @@ from tests.frontend import free_port, require
 PASSWORD = "a password for tests"
 RULES = "local all all trust\nlocal replication all trust\nhostssl all all all scram-sha-256\n"
 NEON = "?sslmode=require&channel_binding=require"
-USER = "postgres" if os.geteuid() == 0 else None  # PostgreSQL and PgBouncer do not run as root
+USER = (
+    "postgres" if os.name == "posix" and os.geteuid() == 0 else None
+)  # PostgreSQL and PgBouncer do not run as root
 
 _numbers = itertools.count(1)
 

@@ -7,7 +7,7 @@ import gc
 import logging
 import os
 import socket
-import sys
+from importlib.util import find_spec
 from typing import Any
 
 import uvicorn
@@ -21,8 +21,9 @@ from todo_backend.settings import CannotStart, Settings
 
 log = logging.getLogger(__name__)
 
-# psycopg cannot use Windows' default loop (https://www.psycopg.org/psycopg3/docs/advanced/async.html).
-LOOP = "asyncio:SelectorEventLoop" if sys.platform == "win32" else "uvloop"
+# Windows has no uvloop. Its default loop psycopg cannot use (https://www.psycopg.org/psycopg3/docs/advanced/async.html).
+LOOP = "uvloop" if find_spec("uvloop") else "asyncio:SelectorEventLoop"
+IPV6_LOOPBACK = "::1"
 
 
 class PortTaken(CannotStart):
@@ -64,7 +65,7 @@ def listen_on_loopback(port: int) -> list[socket.socket]:
     """
     listeners = [listen("127.0.0.1", port)]
     try:
-        listeners.append(listen("::1", listeners[0].getsockname()[1]))
+        listeners.append(listen(IPV6_LOOPBACK, listeners[0].getsockname()[1]))
     except PortTaken as error:
         if getattr(error.__cause__, "errno", None) not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
             listeners[0].close()
