@@ -25,8 +25,9 @@ FAST = $(addprefix tests/test_,dev.py program.py cli.py tasks.py session.py sett
 pythons: install ## the fast part of the tests on Python 3.12 to 3.14, as far as they are on the path
 	@for version in 3.12 3.13 3.14; do \
 		if ! python$$version --version 2>/dev/null; then echo "Python $$version is not on the path"; continue; fi; \
-		.venv/bin/uv run --quiet --no-project --python python$$version --with-requirements requirements/test.txt \
-			--with-editable . pytest --quiet --numprocesses 3 --dist loadgroup $(FAST) || exit 1; \
+		.venv/bin/uv venv --quiet --allow-existing --python python$$version .venv/python$$version \
+			&& .venv/bin/uv pip install --quiet --python .venv/python$$version --requirement requirements/test.txt --editable . \
+			&& .venv/python$$version/bin/pytest --quiet --numprocesses 3 --dist loadgroup $(FAST) || exit 1; \
 	done
 
 soak: install ## the tests that take minutes: fault after fault under load

@@ -10,7 +10,6 @@ import pytest
 from tests.service import PROGRAM, SECRET, environment
 from todo_backend.server import program
 
-ROOT = Path(__file__).parent.parent
 HERE = Path(PROGRAM).parent
 
 
@@ -43,7 +42,7 @@ def test_the_command_is_the_shortest_that_works(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PATH", f"/usr/bin:{HERE}")
     assert program.command() == "todo-backend"
     monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
-    assert program.command().startswith("uv run ")
+    assert program.command() == f"{HERE.parent.name}/bin/todo-backend"
 
 
 @pytest.mark.posix
@@ -73,8 +72,3 @@ def test_the_command_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_messages_name_it() -> None:
     assert program.with_command("Run `todo-backend adopt`.") == f"Run `{PROGRAM} adopt`."
     assert program.with_command('pip install "todo-backend[dev]"') == 'pip install "todo-backend[dev]"'
-
-
-@pytest.mark.proves("DOC-1")
-def test_readme_has_the_command_by_uv() -> None:
-    assert program.UV_RUN in (ROOT / "README.md").read_text()

@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 
 NAME = "todo-backend"
-# As README has it: what uv makes for one command is on the path of that command alone.
-UV_RUN = f"uv run --no-project --with-requirements requirements/run.txt --with-editable . {NAME}"
 
 
 def with_command(text: str) -> str:
@@ -23,9 +21,10 @@ def command() -> str:
     path = Path(sys.executable).with_name(NAME + suffix)
     if not path.exists():
         return f"{_quote(sys.executable)} -m todo_backend"
-    found = shutil.which(NAME)
+    # What `uv run` puts on the path is there for its own command only.
+    found = "UV_RUN_RECURSION_DEPTH" not in os.environ and shutil.which(NAME)
     if found and os.path.samefile(found, path):
-        return UV_RUN if "UV_RUN_RECURSION_DEPTH" in os.environ else NAME
+        return NAME
     here = Path.cwd()
     return _quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
