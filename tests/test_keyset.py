@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import html
 import http.server
 import json
 import math
@@ -271,25 +272,30 @@ def test_what_is_remembered_is_bounded() -> None:
     asyncio.run(live())
 
 
-@pytest.mark.proves("BA-4", "BA-5")
+@pytest.mark.proves("BA-4", "BA-5", "AUTH-7", "DOC-1")
 def test_the_reasons_are_the_ones_that_are_explained(
     service: Service, trusting: Service, tmp_path: Path, url: Callable[[str], str], issuer: str
 ) -> None:
     page = (Path(__file__).parent.parent / "docs" / "better-auth.md").read_text()
-    rows = page.split("| `detail` | what happened |", 1)[1].splitlines()[2:]
+    rows = page.split("| `detail` | cause | fix |", 1)[1].splitlines()[2:]
     with serving(tmp_path, url("shared"), BETTER_AUTH_SECRET="", BETTER_AUTH_URL=issuer) as keyless:
-        refused = [
-            (service, jwt.encode(GOOD, EDDSA, "EdDSA")),
+        rejected = [
             (service, "a-session-token"),
             (service, make({"exp": GOOD["exp"], "session": {}})),
+            (service, make(GOOD | {"exp": 1})),
             (service, make(GOOD, secret=SECRET + "x")),
+            (service, jwt.encode(GOOD, EDDSA, "EdDSA")),
+            (keyless, make(GOOD)),
             (trusting, jwt.encode(GOOD, EDDSA, "EdDSA", {"kid": "unknown"})),
             (trusting, jwt.encode(GOOD, EDDSA, "EdDSA", {"kid": "1"})),
             (trusting, jwt.encode(GOOD | {"iss": ""}, EDDSA, "EdDSA", {"kid": "1"})),
-            (keyless, make(GOOD)),
         ]
-        seen = [status(*one) for one in refused]
-    assert seen == [(401, row.split(" | ")[0].strip("| ")) for row in rows]
+        seen = [status(*one) for one in rejected]
+    with service.client() as client:
+        answers = [client.get("/api/tasks", headers=fields) for fields in ({}, {"Authorization": "x"})]
+    without_token = [(answer.status_code, answer.json()["detail"]) for answer in answers]
+    details = [html.unescape(row.split(" | ")[0].strip("| ")) for row in rows]
+    assert without_token + seen == [(401, detail) for detail in details]
 
 
 @pytest.mark.proves("BA-3")

@@ -244,6 +244,16 @@ def test_a_session_that_has_ended(
     expect_message(page, "Please sign in.")
 
 
+@pytest.mark.proves("BA-8", "DOC-1")
+@hs256
+def test_the_call_of_the_readme(site: Site, backend: Service, page: Page, user: str) -> None:
+    visit(site, page, user)
+    add(page, "Buy milk")
+    expect_tasks(page, ["Buy milk"], [])
+    page.goto("/quick")
+    expect(page.get_by_role("listitem")).to_have_text(["Buy milk"])
+
+
 @pytest.mark.proves("BA-11")
 @hs256
 def test_the_rewrites(site: Site, backend: Service, user: str) -> None:
@@ -324,16 +334,17 @@ def test_next_dev_from_cold(site: Site, page: Page, user: str) -> None:
 @pytest.mark.parametrize(
     ("document", "files"),
     [
-        ("README.md", ["lib/api.ts", "next.config.ts"]),
+        ("README.md", ["lib/auth-client.ts", "lib/list-tasks.ts"]),
+        ("docs/better-auth.md", ["lib/auth/hs256.ts", "lib/auth/eddsa.ts"]),
         (
-            "docs/better-auth.md",
+            "docs/frontend.md",
             [
-                "lib/auth/hs256.ts",
-                "lib/auth/eddsa.ts",
                 "app/api/auth/[...all]/route.ts",
                 "instrumentation.ts",
                 "lib/auth-client.ts",
+                "lib/api.ts",
                 "lib/server-api.ts",
+                "next.config.ts",
             ],
         ),
     ],

@@ -45,7 +45,8 @@ def test_every_risk_has_a_row_and_a_test() -> None:
 
 @pytest.mark.proves("SEC-8")
 def test_every_direct_dependency_has_a_reason() -> None:
-    assert set(re.findall(r"(?m)^\| `([\w-]+)` \| \S", section("Dependencies"))) == direct_dependencies()
+    text = (ROOT / "pyproject.toml").read_text()
+    assert direct_dependencies() <= set(re.findall(r'(?m)^    "([\w-]+)\b.*",  # \S', text))
 
 
 @pytest.mark.proves("SEC-8")
@@ -73,13 +74,17 @@ def test_nothing_is_imported_that_is_no_direct_dependency() -> None:
 
 @pytest.mark.proves("SEC-5", "SEC-8")
 def test_the_limits_are_the_ones_that_are_told() -> None:
-    connections = " ".join(section("Hostile requests").partition("And on connections:")[2].split())
-    assert f"A body that does not arrive within {body.BODY_TIMEOUT:.0f} seconds: 408" in connections
-    assert f"is closed after {protocol.HEAD_LIMIT:.0f} seconds" in connections
-    assert f"one whose body goes on after its answer after {protocol.UNREAD_BODY_TIMEOUT:.0f}," in connections
-    assert f"An idle connection is closed after {protocol.KEEP_ALIVE_TIMEOUT} seconds" in connections
-    assert f"that is after {protocol.KEEP_ALIVE_TIMEOUT + protocol.TAKE_LIMIT:.0f}." in connections
-    assert f"one that does not take its answer after {protocol.TAKE_LIMIT:.0f}." in connections
+    limits = section("Hostile requests").partition("| client | response |")[2]
+    assert f"| headers that do not arrive within {protocol.HEAD_LIMIT:.0f} seconds | 408" in limits
+    assert f"| a body that does not arrive within {body.BODY_TIMEOUT:.0f} seconds | 408" in limits
+    assert f"| a new connection that sends nothing | closed after {protocol.HEAD_LIMIT:.0f} seconds" in limits
+    assert (
+        f"| a body that continues after its response | closed after {protocol.UNREAD_BODY_TIMEOUT:.0f} s" in limits
+    )
+    assert f"| a response that is not read | closed after {protocol.TAKE_LIMIT:.0f} seconds, " in limits
+    assert f"or {protocol.KEEP_ALIVE_TIMEOUT + protocol.TAKE_LIMIT:.0f} if less" in limits
+    assert f"| an idle connection | closed after {protocol.KEEP_ALIVE_TIMEOUT} seconds" in limits
+    assert f"at most {protocol.MAX_PIPELINED} are queued" in limits
 
 
 @pytest.mark.proves("SEC-8")

@@ -286,9 +286,9 @@ def test_serve_tells_every_bad_variable_on_a_line_of_its_own(folder: Path) -> No
 
 
 @pytest.mark.proves("ENV-3")
-@pytest.mark.parametrize("document", ["README.md", "docs/spec.md", ".env.example", "docs/better-auth.md"])
+@pytest.mark.parametrize("document", ["docs/spec.md", ".env.example", "docs/better-auth.md"])
 def test_every_variable_is_documented(document: str) -> None:
-    """README and .env.example have those of the two usual ways, docs/better-auth.md what any Better Auth needs."""
+    """.env.example has those of the two usual setups, docs/better-auth.md what any Better Auth needs."""
     text = (ROOT / document).read_text()
     assert {name.upper() for name in Settings.model_fields} == set(HINTS)
     rare = {"NEON_AUTH_BASE_URL", *OVERRIDES}
