@@ -24,15 +24,28 @@ def parse() -> argparse.Namespace:
         return text.split(",")
 
     parser = argparse.ArgumentParser("python -m bench", description=__doc__)
-    parser.add_argument("--only", type=names, default=list(ENDPOINTS), help=f"endpoints: {','.join(ENDPOINTS)}")
+    parser.add_argument(
+        "--operations",
+        "--only",
+        dest="only",
+        type=names,
+        default=list(ENDPOINTS),
+        help=f"endpoints: {','.join(ENDPOINTS)}",
+    )
     every = [*stacks.STACKS, pgbench.NAME]
-    parser.add_argument("--peers", type=names, default=every, help=f"stacks: {','.join(every)}")
+    parser.add_argument("--stacks", "--peers", dest="peers", type=names, help=f"{','.join(every)} and commits; all")
+    parser.add_argument("--against", type=names, default=[], help="commits whose builds run beside today's")
     parser.add_argument("--parts", type=names, help=f"{','.join(PARTS)}; all, or with --only or --peers compare")
     parser.add_argument("--clients", type=names, default=["16", "64"], help="numbers of clients: 16,64")
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
     parser.add_argument("--seconds", type=float, default=0.6, help="seconds of load in a run")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md and its chart")
     arguments = parser.parse_args()
+    if arguments.peers is None:
+        arguments.peers = every
+    for name in arguments.peers:
+        if name not in (*every, *arguments.against):
+            arguments.against.append(name)
     if arguments.parts is None:
         narrowed = arguments.only != list(ENDPOINTS) or arguments.peers != every
         arguments.parts = ["compare"] if narrowed else list(PARTS)
@@ -76,7 +89,9 @@ def run_parts(server: Postgres, arguments: argparse.Namespace, results: Results)
 def main() -> None:
     """Run the benchmark, and print what it finds."""
     arguments = parse()
+    builds = [stacks.build(commit) for commit in arguments.against]
     asked = [stack for name, stack in stacks.STACKS.items() if name in arguments.peers or stack == stacks.OURS]
+    asked[1:1] = builds
     compared = [stack for stack in asked if not stacks.missing(stack)]
     skipped = [f"{stack.title}, {word}" for stack in asked if (word := stacks.missing(stack))]
     results = Results(compared, arguments.only, [int(number) for number in arguments.clients], skipped)
@@ -84,6 +99,11 @@ def main() -> None:
         with stacks.running(stacks.OURS, server.url(SMALL.name)):
             pass  # it makes the table
         server.fill(SMALL)
+        for one in builds:
+            server.execute("postgres", f"CREATE DATABASE {one.database}")
+            with stacks.running(one, server.url(one.database)):
+                pass
+            server.fill(SMALL, one.database)
         run_parts(server, arguments, results)
     generator.end_all()
     text = report.report(results)

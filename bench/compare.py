@@ -33,7 +33,7 @@ class Comparison:
 def all_running(postgres: Postgres, compared: Sequence[Stack]) -> Iterator[list[Service]]:
     """Start all stacks on the small database."""
     with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(stacks.running(one, postgres.url(SMALL.name))) for one in compared]
+        yield [stack.enter_context(stacks.running(one, postgres.url(one.database))) for one in compared]
 
 
 def compare(
@@ -58,7 +58,8 @@ def compare(
         processes.apart([service.pid for service in services], postgres.pid),
     ):
         for number in range(rounds + 1):
-            postgres.tidy(SMALL)
+            for database in {one.database for one in compared}:
+                postgres.tidy(database)
             for endpoint in endpoints:
                 progress(f"round {number} of {rounds}: {endpoint}")
                 first = number % len(services)

@@ -54,11 +54,11 @@ class Postgres:
             for statement in statements:
                 connection.execute(statement.encode())
 
-    def fill(self, data: DataSet) -> float:
+    def fill(self, data: DataSet, database: str = "") -> float:
         """Fill the database of a data set, whose table the service has made, and return the seconds it took."""
         began = time.monotonic()
         fill = FILL.format(stride=data.stride, users=USERS, big_users=BIG_USERS, per_group=PER_GROUP)
-        with psycopg.connect(self.url(data.name), autocommit=True) as connection:
+        with psycopg.connect(self.url(database or data.name), autocommit=True) as connection:
             # An index is made in a fraction of the time that it takes to keep it up row by row.
             indexes = connection.execute(INDEXES).fetchall()
             for name, _ in indexes:
@@ -67,13 +67,13 @@ class Postgres:
             for _, definition in indexes:
                 connection.execute(definition.encode())
             connection.execute("SELECT setval(pg_get_serial_sequence('tasks', 'id'), max(id)) FROM tasks")
-        self.tidy(data)
-        self.execute(data.name, "CHECKPOINT")
+        self.tidy(database or data.name)
+        self.execute(database or data.name, "CHECKPOINT")
         return time.monotonic() - began
 
-    def tidy(self, data: DataSet) -> None:
+    def tidy(self, database: str) -> None:
         """Take back what runs have left, so that each round finds the same."""
-        self.execute(data.name, "DELETE FROM tasks WHERE user_id LIKE 'new-%'", "VACUUM (ANALYZE) tasks")
+        self.execute(database, "DELETE FROM tasks WHERE user_id LIKE 'new-%'", "VACUUM (ANALYZE) tasks")
 
 
 @contextlib.contextmanager

@@ -26,7 +26,13 @@ FIGURES: tuple[tuple[str, str, Callable[[Run], float]], ...] = (
 def report(results: Results) -> str:
     """Return everything that was found."""
     sections = (tables.besides, tables.round_trips, tables.tails, tables.workers, tables.growth)
-    parts = [_conditions(results), _ratios(results), *(section(results) for section in sections), _goals(results)]
+    parts = [
+        _conditions(results),
+        _shares(results),
+        _ratios(results),
+        *(section(results) for section in sections),
+        _goals(results),
+    ]
     return "\n\n".join(filter(None, parts))
 
 
@@ -44,6 +50,30 @@ def _conditions(results: Results) -> str:
             f"Measured on {machine}, Python {platform.python_version()}, one worker each.",
             *(f"Skipped: {word}." for word in results.skipped),
         ]
+    )
+
+
+def _lower_quartile(values: list[float]) -> float:
+    return statistics.quantiles(values, n=4, method="inclusive")[0] if len(values) > 1 else values[0]
+
+
+def _shares(results: Results) -> str:
+    """Return the processor time, the lower quartile of the rounds, and this service's share of each stack's."""
+    rows = []
+    for clients in results.clients:
+        for one in results.compared:
+            cells = []
+            for endpoint in results.endpoints:
+                times = [
+                    _lower_quartile([run.processor for run in runs])
+                    for name in (one.name, OURS.name)
+                    if (runs := results.comparison.runs.get((name, endpoint, clients)))
+                ]
+                cells.append(f"{times[0]:.0f} us, {times[1] / times[0]:.2f}" if times else "")
+            rows.append([f"{one.title}, {clients} clients", *cells])
+    return (
+        "Processor time of a request, lower quartile of the rounds; and todo-backend's divided by it.\n\n"
+        + tables.table(["", *results.endpoints], rows)
     )
 
 

@@ -23,7 +23,7 @@ def starts(postgres: Postgres, compared: Sequence[Stack], rounds: int) -> dict[s
     found = defaultdict(list)
     for _ in range(rounds):
         for one in compared:
-            with stacks.running(one, postgres.url(SMALL.name)) as service:
+            with stacks.running(one, postgres.url(one.database)) as service:
                 found[one.name].append(service.first_answer)
     return found
 
@@ -39,8 +39,8 @@ def round_trips(
     for one in compared:
         progress(f"round trips: {one.title}")
         with (
-            stacks.running(one, postgres.url(SMALL.name)) as near,
-            proxy.distant(postgres, SMALL.name, TRIP) as url,
+            stacks.running(one, postgres.url(one.database)) as near,
+            proxy.distant(postgres, one.database, TRIP) as url,
             stacks.running(one, url) as far,
         ):
             for endpoint in endpoints:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.workload import SECRET, SMALL, exchanges
 
@@ -44,6 +45,7 @@ class Stack:
     name: str
     title: str
     command: tuple[str, ...]
+    database: str = SMALL.name
 
 
 OURS = Stack("ours", "todo-backend", (PROGRAM, "serve", "--port", "0"))
@@ -51,6 +53,29 @@ SQLMODEL = Stack("sqlmodel", "FastAPI + SQLModel + asyncpg", (*UVICORN, "bench.p
 DRIZZLE = Stack("drizzle", "Fastify + Drizzle + node-postgres + jose", ("node", str(FASTIFY / "drizzle.js")))
 POSTGRESJS = Stack("postgresjs", "Fastify + postgres.js + fast-jwt", ("node", str(FASTIFY / "postgres.js")))
 STACKS = {stack.name: stack for stack in (OURS, SQLMODEL, DRIZZLE, POSTGRESJS)}
+
+
+def build(commit: str) -> Stack:
+    """Install a commit of this repository into an environment of its own, with its own requirements."""
+    root = FASTIFY.parents[2]
+
+    def run(*command: str, **options: Any) -> Any:
+        return subprocess.run(command, cwd=root, check=True, capture_output=True, **options).stdout
+
+    name = run("git", "rev-parse", "--short=12", f"{commit}^{{commit}}", text=True).strip()
+    folder = root / ".bench" / name
+    python, installed = folder / ".venv" / "bin" / "python", folder / "installed"
+    if not installed.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        run("tar", "-x", "-C", str(folder), input=run("git", "archive", name))
+        uv = (sys.executable, "-m", "uv")
+        install = (*uv, "pip", "install", "--python", str(python))
+        run(*uv, "venv", "--python", sys.executable, str(folder / ".venv"))
+        run(*install, "--require-hashes", "--requirement", str(folder / "requirements" / "run.txt"))
+        run(*install, "--no-deps", "--no-build-isolation", "--editable", str(folder))
+        installed.touch()
+    return Stack(commit, commit, (str(python.with_name("todo-backend")), "serve", "--port", "0"), f"build_{name}")
 
 
 def missing(stack: Stack) -> str:
