@@ -1,4 +1,4 @@
-"""The services that are compared, and how each is started."""
+"""The services that are compared, and the database that they share: how each is built and started."""
 
 import contextlib
 import os
@@ -10,155 +10,158 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench.workload import SECRET, SMALL, exchanges
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
-FASTIFY = Path(__file__).parent / "peers" / "fastify"
-PROGRAM = str(Path(sys.executable).with_name("todo-backend"))
-UVICORN = [
-    sys.executable,
-    "-m",
-    "uvicorn",
-    "--port",
-    "0",
-    "--no-access-log",
-    "--loop",
-    "uvloop",
-    "--http",
-    "httptools",
-]
-TIME_LIMIT = 30  # seconds in which a service has to answer
+from bench.workload import FILL, SECRET, exchanges
+from todo_backend.database.embedded import embedded_server
+
+ROOT = Path(__file__).parent.parent
+FASTIFY = ROOT / "bench" / "peers" / "fastify"
+START_TIMEOUT = 30  # seconds
+UVICORN = ("--port", "0", "--no-access-log", "--loop", "uvloop", "--http", "httptools")
+
+# The services share one core; load and PostgreSQL have the others.
+CORES = os.sched_getaffinity(0) if sys.platform == "linux" else set[int]()
+SERVICE_CORES = {min(CORES)} if len(CORES) > 1 else CORES
+OTHER_CORES = CORES - SERVICE_CORES or CORES
+
+
+def pin(cores: set[int]) -> None:
+    """Run on these cores from now on, as do processes that are started from now on. Only Linux can do so."""
+    if sys.platform == "linux":
+        os.sched_setaffinity(0, cores)
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A service.
-
-    Attributes:
-        title: how tables name it.
-        command: prints the URL where it listens.
-    """
+    """A service: its command prints the URL where it listens."""
 
     name: str
     title: str
     command: tuple[str, ...]
-    database: str = SMALL.name
+    database: str = "bench"
+    cores: frozenset[int] = frozenset(SERVICE_CORES)
+    variables: dict[str, str] = field(default_factory=dict, hash=False)
 
 
-OURS = Stack("ours", "todo-backend", (PROGRAM, "serve", "--port", "0"))
-SQLMODEL = Stack("sqlmodel", "FastAPI + SQLModel + asyncpg", (*UVICORN, "bench.peers.fastapi_sqlmodel_asyncpg:app"))
-DRIZZLE = Stack("drizzle", "Fastify + Drizzle + node-postgres + jose", ("node", str(FASTIFY / "drizzle.js")))
+def _ours(folder: Path) -> tuple[str, ...]:
+    return (str(folder / "todo-backend"), "serve", "--port", "0")
+
+
+OURS = Stack("ours", "todo-backend", _ours(Path(sys.executable).parent))
+ONE_WORKER = replace(OURS, name="1 worker", cores=frozenset(CORES))
+TWO_WORKERS = replace(ONE_WORKER, name="2 workers", command=(*OURS.command, "--workers", "2"))
+PEER = "bench.peers.fastapi_sqlmodel_asyncpg:app"
+SQLMODEL = Stack("sqlmodel", "FastAPI + SQLModel + asyncpg", (sys.executable, "-m", "uvicorn", *UVICORN, PEER))
+DRIZZLE = Stack("drizzle", "Fastify + Drizzle + jose", ("node", str(FASTIFY / "drizzle.js")))
 POSTGRESJS = Stack("postgresjs", "Fastify + postgres.js + fast-jwt", ("node", str(FASTIFY / "postgres.js")))
 STACKS = {stack.name: stack for stack in (OURS, SQLMODEL, DRIZZLE, POSTGRESJS)}
 
+SERVE_EMPTY = f"import psycopg, sqlmodel, uvicorn; uvicorn.main({[*UVICORN, '--factory', 'fastapi:FastAPI']})"
+EMPTY = Stack("empty", "uvicorn, empty FastAPI, SQLModel and psycopg imported", (sys.executable, "-c", SERVE_EMPTY))
+
 
 def build(commit: str) -> Stack:
-    """Install a commit of this repository into an environment of its own, with its own requirements."""
-    root = FASTIFY.parents[2]
+    """Install a commit of this repository, once, in an environment of its own with its own requirements."""
 
-    def run(*command: str, **options: Any) -> Any:
-        return subprocess.run(command, cwd=root, check=True, capture_output=True, **options).stdout
+    def run(*command: str | Path, **options: Any) -> Any:
+        return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, **options).stdout
 
-    name = run("git", "rev-parse", "--short=12", f"{commit}^{{commit}}", text=True).strip()
-    folder = root / ".bench" / name
-    python, installed = folder / ".venv" / "bin" / "python", folder / "installed"
-    if not installed.exists():
+    name = run("git", "rev-parse", "--verify", "--short=12", f"{commit}^{{commit}}", text=True).strip()
+    folder = ROOT / ".bench" / name
+    environment, ready = folder / ".venv", folder / "ready"
+    if not ready.exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        run("tar", "-x", "-C", str(folder), input=run("git", "archive", name))
-        uv = (sys.executable, "-m", "uv")
-        install = (*uv, "pip", "install", "--python", str(python))
-        run(*uv, "venv", "--python", sys.executable, str(folder / ".venv"))
-        run(*install, "--require-hashes", "--requirement", str(folder / "requirements" / "run.txt"))
-        run(*install, "--no-deps", "--no-build-isolation", "--editable", str(folder))
-        installed.touch()
-    return Stack(commit, commit, (str(python.with_name("todo-backend")), "serve", "--port", "0"), f"build_{name}")
+        run("tar", "-x", "-C", folder, input=run("git", "archive", name))
+        uv = (sys.executable, "-m", "uv", "--quiet")
+        install = (*uv, "pip", "install", "--python", environment)
+        run(*uv, "venv", "--python", sys.executable, environment)
+        run(*install, "--require-hashes", "--requirement", folder / "requirements" / "run.txt")
+        run(*install, "--no-deps", "--no-build-isolation", "--editable", folder)
+        ready.touch()
+    return Stack(commit, commit, _ours(environment / "bin"), f"build_{name}")  # its table may be another
 
 
-def missing(stack: Stack) -> str:
-    """Return what a stack lacks on this machine, or nothing."""
-    if stack.command[0] != "node":
-        return ""
-    if not shutil.which("node"):
-        return "Node is not installed"
-    return "" if (FASTIFY / "node_modules").exists() else "npm ci --prefix bench/peers/fastify has not run"
+@dataclass
+class Postgres:
+    """A running server; `host` is the folder of its Unix socket."""
+
+    host: str
+    pid: int
+
+    def execute(self, database: str, *statements: str) -> None:
+        """Run statements, each in a transaction of its own."""
+        with psycopg.connect(f"postgresql://postgres@/{database}?host={self.host}", autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def create(self, stack: Stack) -> None:
+        """Make the database of a stack, let the stack make the table, and fill it."""
+        self.execute("postgres", f"CREATE DATABASE {stack.database}")
+        with running(stack, self.host):
+            pass
+        sequence = "SELECT setval(pg_get_serial_sequence('tasks', 'id'), max(id)) FROM tasks"
+        self.execute(stack.database, FILL, sequence, "CHECKPOINT")
+
+    def tidy(self, database: str) -> None:
+        """Remove what runs have created, so that each round finds the same."""
+        self.execute(database, "DELETE FROM tasks WHERE user_id LIKE 'new-%'", "VACUUM (ANALYZE) tasks")
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[Postgres]:
+    """Run a server in a temporary folder."""
+    with tempfile.TemporaryDirectory() as folder, embedded_server(Path(folder)) as url:
+        [pid] = Path(folder).glob("*/postmaster.pid")
+        yield Postgres(str(conninfo_to_dict(url)["host"]), int(pid.read_text().split()[0]))
 
 
 @dataclass
 class Service:
-    """A running stack.
-
-    Attributes:
-        first_answer: seconds from the start of the process to the first answer, which reads a task.
-    """
+    """A running stack, and the seconds from the start of its process to its first answer."""
 
     stack: Stack
     pid: int
-    port: int = 0
-    first_answer: float = 0
+    port: int
+    first_answer: float
 
 
 @contextlib.contextmanager
-def running(stack: Stack, url: str, *arguments: str) -> Iterator[Service]:
-    """Start a stack on a database, wait for the first answer, and stop it in the end.
-
-    Args:
-        url: the database's, with host or port as its only parameters.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "log"
-        request = exchanges("get", SMALL)[0].request
+def running(stack: Stack, host: str, port: int = 5432) -> Iterator[Service]:
+    """Start a stack on the PostgreSQL of a host and port, wait for its first answer, and stop it in the end."""
+    url = f"postgresql://postgres@/{stack.database}?host={host}&port={port}"
+    own = {"BETTER_AUTH_SECRET": SECRET, "DATABASE_URL": url, "NODE_ENV": "production"}
+    libpq = {"PGDATABASE": stack.database, "PGHOST": host, "PGPORT": str(port), "PGUSER": "postgres"}
+    environment = os.environ | own | libpq | stack.variables
+    with tempfile.NamedTemporaryFile() as log:
         began = time.monotonic()
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [*stack.command, *arguments], env=_environment(url), stdout=output, stderr=output
-            )
+        pin(set(stack.cores))
+        process = subprocess.Popen(stack.command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        pin(OTHER_CORES)
         try:
-            service = Service(stack, process.pid)
-            service.port = _wait_for_port(process, log)
-            _wait_for_answer(service.port, request)
-            service.first_answer = time.monotonic() - began
-            yield service
+            listening = _wait_for_answer(process, Path(log.name))
+            yield Service(stack, process.pid, listening, time.monotonic() - began)
         finally:
             process.terminate()
-            process.wait(TIME_LIMIT)
+            process.wait(START_TIMEOUT)
 
 
-def _environment(url: str) -> dict[str, str]:
-    """Return variables that say the same to every driver: ours takes the URL, the others what libpq would take."""
-    form = re.fullmatch(r"postgresql://postgres@([\d.]*):?(\d*)/(\w+)(?:\?host=(.+))?", url)
-    assert form, url
-    address, port, database, folder = form.groups()
-    return os.environ | {
-        "BETTER_AUTH_SECRET": SECRET,
-        "DATABASE_URL": url,
-        "NODE_ENV": "production",
-        "PGDATABASE": database,
-        "PGHOST": folder or address,
-        "PGPORT": port or "5432",
-        "PGUSER": "postgres",
-    }
-
-
-def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> int:
-    deadline = time.monotonic() + TIME_LIMIT
-    while not (found := re.search(r"http://127\.0\.0\.1:(\d+)", log.read_text())):
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"{process.args!r} does not start: {log.read_text()}")
+def _wait_for_answer(process: subprocess.Popen[bytes], log: Path) -> int:
+    """Wait until a request is answered, and return the port."""
+    request = exchanges("get")[0].request
+    deadline = time.monotonic() + START_TIMEOUT
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            if found := re.search(r"http://127\.0\.0\.1:(\d+)", log.read_text()):
+                with socket.create_connection(("127.0.0.1", int(found[1])), START_TIMEOUT) as connection:
+                    connection.sendall(request)
+                    if re.match(rb"HTTP/1.[01] (200|403|404) ", connection.recv(65536)):
+                        return int(found[1])
         time.sleep(0.005)
-    return int(found[1])
-
-
-def _wait_for_answer(port: int, request: bytes) -> None:
-    """Wait for an answer about a task, be it that there is none yet: the service is up, and so is its database."""
-    deadline = time.monotonic() + TIME_LIMIT
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), TIME_LIMIT) as connection:
-            connection.sendall(request)
-            if re.match(rb"HTTP/1.1 (200|403|404) ", connection.recv(65536)):
-                return
-        time.sleep(0.005)
-    raise RuntimeError("The service does not answer.")
+    raise RuntimeError(f"{process.args!r} does not answer: {log.read_text()}")

@@ -1,185 +1,123 @@
-"""What is asked, and what the answer has to be."""
+"""The workload: the data, the requests, and what each answer has to be."""
 
 import functools
 import json
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from todo_backend.auth import tokens
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import OKPAlgorithm
 
 SECRET = "a-secret-for-benchmarks-that-guards-nothing"  # made up
-ENDPOINTS = ("get", "list20", "list1000", "create", "put", "toggle")
+SIGNING_KEY = Ed25519PrivateKey.from_private_bytes(b"a key for benchmarks, made up!!!")
+ISSUER = "http://bench"
+OPERATIONS = ("get", "list20", "list1000", "create", "toggle", "put")
+# A get with a token of the key set, a get beside the next, and the list of a user with 10,000 tasks.
+KEY_SET_GET, BESIDE, LIST_10000 = "get, token of the key set", "get beside list10000", "list10000"
 
-PER_GROUP = 10_000  # tasks of all users of 20, of all users of 1,000, and of the user of 10,000
-USERS = 500  # of 20 tasks each
-BIG_USERS = 10  # of 1,000 tasks each
-BIG_USERS_ASKED = 4
+# A third of the tasks belong to users of 20, a third to users of 1,000, a third to one user. Owners take turns, so
+# that the tasks of one user are scattered.
+GROUP = 10_000
+USERS, BIG_USERS = GROUP // 20, GROUP // 1000
+LISTS = {  # the users of a list: their name, remainder of their ids, number, and those who ask
+    "list20": ("user", 0, USERS, range(0, USERS, 2)),
+    "list1000": ("big", 1, BIG_USERS, range(4)),
+    LIST_10000: ("huge", 2, 1, range(1)),
+}
 TASKS_ASKED = 2_000  # different ones, for the operations on one task
-TOKEN_LIFETIME = 3600  # seconds
-
-# Tells whether a decoded answer is the one that was asked for.
-Check = Callable[[Any], bool]
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """A database of tasks, see postgres.FILL.
-
-    Attributes:
-        stride: one task in so many belongs to a user of 20 tasks.
-    """
-
-    name: str
-    stride: int
-
-    def ids(self, group: int, user: int, users: int) -> list[int]:
-        """Return the ids of the tasks of one user of a group of so many, in order."""
-        return [self.stride * (number + 1) + group for number in range(user, PER_GROUP, users)]
+FILL = f"""
+    INSERT INTO tasks (id, user_id, title, description, completed)
+    SELECT id,
+        CASE id % 3 WHEN 0 THEN 'user-' || (id / 3 - 1) % {USERS} WHEN 1 THEN 'big-' || (id / 3 - 1) % {BIG_USERS}
+            ELSE 'huge-0' END,
+        'Task ' || id, CASE WHEN id % 2 = 0 THEN 'Described in a few words, as people do' END, id % 5 = 0
+    FROM generate_series(3, 3 * {GROUP + 1} - 1) AS id
+"""
+FIELDS = {"id", "user_id", "title", "description", "completed", "created_at", "updated_at"}
 
 
-SMALL = DataSet("small", stride=3)  # 30,000 tasks
-LARGE = DataSet("large", stride=500)  # 5,000,000 tasks of 100,000 users
-
-
+@dataclass
 class Exchange:
-    """A request and the check of its answer.
+    """A request of a user, and what has to be in the answer: fields of a task, or of each task of a list."""
 
-    Attributes:
-        verified: an answer that was checked. One that is equal to it byte for byte needs no other check.
-    """
-
-    __slots__ = ("check", "repeatable", "request", "status", "verified")
-
-    def __init__(self, request: bytes, check: Check, *, status: int = 200, repeatable: bool = False) -> None:
-        self.request = request
-        self.check = check
-        self.status = f"HTTP/1.1 {status} ".encode()
-        self.repeatable = repeatable
-        self.verified = b""
+    request: bytes
+    user: str
+    expected: dict[str, Any] | list[dict[str, Any]]
+    verified: bytes = b""  # the last answer that was checked: its equal needs no check
 
     def accepts(self, head: bytes, body: bytes) -> bool:
         """Tell whether this is the answer."""
-        if not head.startswith(self.status):
+        if not head.startswith(b"HTTP/1.1 201 " if self.request.startswith(b"POST") else b"HTTP/1.1 200 "):
             return False
-        if self.repeatable and body == self.verified:
+        if self.request.startswith(b"GET") and body == self.verified:
             return True
-        if not self.check(json.loads(body)):
-            return False
         self.verified = body
-        return True
+        found, expected = json.loads(body), self.expected
+        if isinstance(expected, dict):
+            found, expected = [found], [expected]
+        return len(found) == len(expected) and all(
+            task.keys() == FIELDS and task.items() >= fields.items() and task["user_id"] == self.user
+            for task, fields in zip(found, expected, strict=True)
+        )
 
 
-def exchanges(endpoint: str, data: DataSet) -> list[Exchange]:
-    """Return what to ask one after the other, over and over, in an order that is random and always the same."""
-    made = _makers[endpoint](data)
-    random.Random(5).shuffle(made)
-    return made
+def exchanges(operation: str) -> list[Exchange]:
+    """Return what to ask one after the other, over and over, in a random order that is always the same."""
+    made = list(_make(operation))
+    return random.Random(5).sample(made, len(made))
+
+
+def _make(operation: str) -> Iterator[Exchange]:
+    if operation in LISTS:
+        name, remainder, users, asked = LISTS[operation]
+        for number in asked:
+            ids = (3 * (task + 1) + remainder for task in range(number, GROUP, users))
+            expected = [{"id": one, "title": f"Task {one}"} for one in ids]
+            yield _exchange("GET", "", f"{name}-{number}", None, expected)
+    elif operation == "create":
+        for number in range(TASKS_ASKED):
+            body = {"title": f"New task {number}", "description": "Described in a few words, as people do"}
+            yield _exchange("POST", "", f"new-{number % USERS}", body, body | {"completed": False})
+    else:
+        # Users of even numbers are read, those of odd ones written.
+        tasks = range(operation in ("put", "toggle"), GROUP, 2)
+        for task in random.Random(7).sample(tasks, TASKS_ASKED):
+            yield _about_one(operation, 3 * (task + 1), f"user-{task % USERS}")
+
+
+def _about_one(operation: str, task_id: int, user: str) -> Exchange:
+    if operation == "toggle":
+        return _exchange("PATCH", f"/{task_id}/complete", user, None, {"id": task_id})
+    if operation == "put":
+        body = {"title": f"Task {task_id}, changed"}
+        return _exchange("PUT", f"/{task_id}", user, body, body | {"id": task_id})
+    expected = {"id": task_id, "title": f"Task {task_id}"}
+    return _exchange("GET", f"/{task_id}", user, None, expected, of_key_set=operation == KEY_SET_GET)
+
+
+def _exchange(
+    method: str, path: str, user: str, body: dict[str, str] | None, expected: Any, *, of_key_set: bool = False
+) -> Exchange:
+    content = json.dumps(body).encode() if body else b""
+    fields = f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n" if body else ""
+    fields += f"Authorization: Bearer {_token(user, of_key_set)}\r\n"
+    head = f"{method} /api/tasks{path} HTTP/1.1\r\nHost: bench\r\n{fields}\r\n"
+    return Exchange(head.encode() + content, user, expected)
 
 
 @functools.cache
-def _token(user: str) -> str:
-    return tokens.sign(user, secret=SECRET.encode(), lifetime=TOKEN_LIFETIME)
+def _token(user: str, of_key_set: bool) -> str:
+    claims = {"sub": user, "iss": ISSUER, "aud": ISSUER, "exp": int(time.time()) + 3600}
+    if of_key_set:
+        return jwt.encode(claims, SIGNING_KEY, "EdDSA", headers={"kid": "bench"})
+    return jwt.encode(claims, SECRET, "HS256")
 
 
-def _request(method: str, path: str, user: str, body: dict[str, str] | None = None) -> bytes:
-    content = b"" if body is None else json.dumps(body).encode()
-    fields = "" if body is None else f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
-    head = (
-        f"{method} /api/tasks{path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {_token(user)}\r\n{fields}\r\n"
-    )
-    return head.encode() + content
-
-
-def _is_task(task: Any, user: str, title: str, task_id: int | None = None) -> bool:
-    return (
-        isinstance(task, dict)
-        and task["user_id"] == user
-        and task["title"] == title
-        and (isinstance(task["id"], int) if task_id is None else task["id"] == task_id)
-        and isinstance(task["completed"], bool)
-        and "description" in task
-        and all(task[name].endswith("Z") and "T" in task[name] for name in ("created_at", "updated_at"))
-    )
-
-
-def _list(data: DataSet, group: int, names: dict[int, str], users: int) -> list[Exchange]:
-    def make(number: int, user: str) -> Exchange:
-        ids = data.ids(group, number, users)
-
-        def check(tasks: Any) -> bool:
-            return [task["id"] for task in tasks] == ids and all(
-                _is_task(task, user, f"Task {task['id']}", task["id"]) for task in tasks
-            )
-
-        return Exchange(_request("GET", "", user), check, repeatable=True)
-
-    return [make(number, user) for number, user in names.items()]
-
-
-def _owned(data: DataSet, remainder: int) -> list[tuple[str, int]]:
-    """Return tasks to ask for, with their owners: users of even numbers are read, those of odd ones written."""
-    found = [
-        (f"user-{user}", task_id) for user in range(remainder, USERS, 2) for task_id in data.ids(0, user, USERS)
-    ]
-    return random.Random(7).sample(found, TASKS_ASKED)
-
-
-def _get(data: DataSet) -> list[Exchange]:
-    def make(user: str, task_id: int) -> Exchange:
-        request = _request("GET", f"/{task_id}", user)
-        return Exchange(request, lambda task: _is_task(task, user, f"Task {task_id}", task_id), repeatable=True)
-
-    return [make(*one) for one in _owned(data, 0)]
-
-
-def _create(_: DataSet) -> list[Exchange]:
-    seen: set[int] = set()
-
-    def make(number: int) -> Exchange:
-        user, title = f"new-{number % USERS}", f"New task {number}"
-
-        def check(task: Any) -> bool:
-            is_new = task["id"] not in seen
-            seen.add(task["id"])
-            return is_new and _is_task(task, user, title) and task["completed"] is False
-
-        body = {"title": title, "description": "Described in a few words, as people do"}
-        return Exchange(_request("POST", "", user, body), check, status=201)
-
-    return [make(number) for number in range(TASKS_ASKED)]
-
-
-def _put(data: DataSet) -> list[Exchange]:
-    def make(number: int, user: str, task_id: int) -> Exchange:
-        title = f"Task {task_id}, changed to {number}"
-        request = _request("PUT", f"/{task_id}", user, {"title": title})
-        return Exchange(request, lambda task: _is_task(task, user, title, task_id))
-
-    return [make(number, *one) for number, one in enumerate(_owned(data, 1))]
-
-
-def _toggle(data: DataSet) -> list[Exchange]:
-    completed: dict[int, bool] = {}
-
-    def make(user: str, task_id: int) -> Exchange:
-        def check(task: Any) -> bool:
-            before = completed.get(task_id)
-            completed[task_id] = task["completed"]
-            return _is_task(task, user, task["title"], task_id) and task["completed"] is not before
-
-        return Exchange(_request("PATCH", f"/{task_id}/complete", user), check)
-
-    return [make(*one) for one in _owned(data, 1)]
-
-
-_makers: dict[str, Callable[[DataSet], list[Exchange]]] = {
-    "get": _get,
-    "list20": lambda data: _list(data, 0, {user: f"user-{user}" for user in range(0, USERS, 2)}, USERS),
-    "list1000": lambda data: _list(data, 1, {user: f"big-{user}" for user in range(BIG_USERS_ASKED)}, BIG_USERS),
-    "list10000": lambda data: _list(data, 2, {0: "huge"}, 1),
-    "create": _create,
-    "put": _put,
-    "toggle": _toggle,
-}
+def key_set() -> str:
+    """Return the key set that has the key of those tokens."""
+    key = OKPAlgorithm.to_jwk(SIGNING_KEY.public_key(), as_dict=True)
+    return json.dumps({"keys": [key | {"kid": "bench", "alg": "EdDSA"}]})

@@ -8,44 +8,43 @@ from pathlib import Path
 import pytest
 
 from bench.report import BEGIN, CHART, END, write
-from bench.workload import ENDPOINTS, SMALL, exchanges
+from bench.workload import FIELDS, OPERATIONS, exchanges
 
 ROOT = Path(__file__).parent.parent
-MOMENT = "2026-01-31T09:30:00.123456Z"
+OK, CREATED = b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 201 Created\r\n\r\n"
 
 
 def test_it_runs() -> None:
-    arguments = ["--only", "toggle", "--peers", "ours", "--clients", "2", "--rounds", "1", "--seconds", "0.1"]
-    ended = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "bench", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    parts = "start,load,trips,beside,tokens"
+    options = f"--stacks ours --operations toggle --parts {parts} --clients 2,16 --rounds 1 --seconds 0.1"
+    command = [sys.executable, "-W", "ignore", "-m", "bench", *options.split()]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert ended.returncode == 0, ended.stderr
-    assert "processor time, toggle, 2 clients" in ended.stdout
+    assert "| todo-backend " in ended.stdout
+    for goal in ("round trips", "delay", "get with a token", "memory", "first answer"):
+        assert f"| {goal} " in ended.stdout
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_an_answer_that_was_not_asked_for_does_not_count(endpoint: str) -> None:
-    exchange = exchanges(endpoint, SMALL)[0]
-    task = {"id": -1, "user_id": "somebody", "title": "Another task", "description": None, "completed": False}
-    body = task | {"created_at": MOMENT, "updated_at": MOMENT}
-    assert not exchange.accepts(b"HTTP/1.1 503 Service Unavailable", b"")
-    assert not exchange.accepts(exchange.status, json.dumps([body] if "list" in endpoint else body).encode())
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_answer_that_was_not_asked_for_does_not_count(operation: str) -> None:
+    exchange = exchanges(operation)[0]
+    task = dict.fromkeys(FIELDS) | {"id": -1, "user_id": "somebody", "title": "Another task"}
+    body = json.dumps([task] if "list" in operation else task).encode()
+    assert not exchange.accepts(b"HTTP/1.1 503 Service Unavailable\r\n\r\n", b"")
+    assert not exchange.accepts(CREATED if operation == "create" else OK, body)
 
 
-def test_an_answer_that_was_asked_for_counts() -> None:
-    exchange = exchanges("get", SMALL)[0]
-    task_id = int(exchange.request.split()[1].rpartition(b"/")[2])
-    user = f"user-{(task_id // SMALL.stride - 1) % 500}"
-    task = {"id": task_id, "user_id": user, "title": f"Task {task_id}", "description": None, "completed": False}
-    body = json.dumps(task | {"created_at": MOMENT, "updated_at": MOMENT}).encode()
-    assert exchange.accepts(exchange.status, body)
-    assert exchange.accepts(exchange.status, body), "the same once more"
-    assert not exchange.accepts(exchange.status, body.replace(b"Task ", b"Tusk "))
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_answer_that_was_asked_for_counts(operation: str) -> None:
+    exchange = exchanges(operation)[0]
+    task = dict.fromkeys(FIELDS) | {"user_id": exchange.user}
+    expected = exchange.expected
+    body = [task | one for one in expected] if isinstance(expected, list) else task | expected
+    content = json.dumps(body).encode()
+    head = CREATED if operation == "create" else OK
+    assert exchange.accepts(head, content)
+    assert exchange.accepts(head, content), "the same once more"
+    assert not exchange.accepts(head, content.replace(exchange.user.encode(), b"user-x"))
 
 
 def test_prose_around_the_figures_stays(tmp_path: Path) -> None:

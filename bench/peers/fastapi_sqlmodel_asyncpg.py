@@ -6,6 +6,7 @@ asyncpg takes PGHOST, PGPORT, PGUSER and PGDATABASE from the environment.
 import os
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Literal
 
 import jwt
@@ -16,32 +17,13 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlmodel import DateTime, Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+utc_now = partial(datetime.now, UTC)
+moment = partial(Field, default_factory=utc_now, sa_type=DateTime(timezone=True))
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
-
-class TaskBase(SQLModel):
+class TaskCreate(SQLModel):
     title: str = Field(min_length=1, max_length=200)
     description: str | None = Field(default=None, max_length=1000)
-
-
-class Task(TaskBase, table=True):
-    __tablename__ = "tasks"
-
-    id: int | None = Field(default=None, primary_key=True)
-    user_id: str = Field(index=True)
-    completed: bool = False
-    created_at: datetime = Field(default_factory=utc_now, sa_type=DateTime(timezone=True))
-    updated_at: datetime = Field(
-        default_factory=utc_now,
-        sa_type=DateTime(timezone=True),
-        sa_column_kwargs={"onupdate": utc_now},
-    )
-
-
-class TaskCreate(TaskBase):
-    pass
 
 
 class TaskUpdate(SQLModel):
@@ -49,7 +31,17 @@ class TaskUpdate(SQLModel):
     description: str | None = Field(default=None, max_length=1000)
 
 
-class TaskRead(TaskBase):
+class Task(TaskCreate, table=True):
+    __tablename__ = "tasks"
+
+    id: int | None = Field(default=None, primary_key=True)
+    user_id: str = Field(index=True)
+    completed: bool = False
+    created_at: datetime = moment()
+    updated_at: datetime = moment(sa_column_kwargs={"onupdate": utc_now})
+
+
+class TaskRead(TaskCreate):
     id: int
     user_id: str
     completed: bool
@@ -57,9 +49,9 @@ class TaskRead(TaskBase):
     updated_at: datetime
 
 
+secret = os.environ["BETTER_AUTH_SECRET"]
 engine = create_async_engine("postgresql+asyncpg://", pool_size=10, max_overflow=0)
 session_maker = async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
-bearer = HTTPBearer()
 
 
 async def get_db() -> AsyncIterator[AsyncSession]:
@@ -68,14 +60,11 @@ async def get_db() -> AsyncIterator[AsyncSession]:
 
 
 async def get_current_user(
-    credentials: Annotated[HTTPAuthorizationCredentials, Depends(bearer)],
+    credentials: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())],
 ) -> dict[str, str]:
     try:
         claims = jwt.decode(
-            credentials.credentials,
-            os.environ["BETTER_AUTH_SECRET"],
-            algorithms=["HS256"],
-            options={"require": ["exp", "sub"], "verify_aud": False},
+            credentials.credentials, secret, ["HS256"], {"require": ["exp", "sub"], "verify_aud": False}
         )
     except jwt.InvalidTokenError as error:
         raise HTTPException(401, "Invalid token") from error

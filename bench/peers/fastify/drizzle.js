@@ -20,22 +20,15 @@ const tasks = pgTable("tasks", {
 
 const db = drizzle(new pg.Pool({ max: 10 }));
 const secret = new TextEncoder().encode(process.env.BETTER_AUTH_SECRET);
+const rules = { algorithms: ["HS256"], requiredClaims: ["exp", "sub"] };
+const verify = async (token) => (await jwtVerify(token, secret, rules)).payload;
+const first = async (query) => (await query)[0];
 
-async function verify(token) {
-  return (await jwtVerify(token, secret, { algorithms: ["HS256"], requiredClaims: ["exp", "sub"] })).payload;
-}
-
-async function get(userId, id) {
-  const [found] = await db.select().from(tasks).where(eq(tasks.id, id));
-  return owned(found, userId);
-}
+const get = async (userId, id) => owned(await first(db.select().from(tasks).where(eq(tasks.id, id))), userId);
 
 async function write(id, values) {
-  const [written] = await db
-    .update(tasks)
-    .set({ ...values, updated_at: new Date() })
-    .where(eq(tasks.id, id))
-    .returning();
+  const changes = { ...values, updated_at: new Date() };
+  const written = await first(db.update(tasks).set(changes).where(eq(tasks.id, id)).returning());
   return owned(written, written?.user_id);
 }
 
@@ -43,19 +36,10 @@ await serve(verify, {
   get,
   list(userId, status) {
     const wanted = status === "all" ? undefined : eq(tasks.completed, status === "completed");
-    return db
-      .select()
-      .from(tasks)
-      .where(and(eq(tasks.user_id, userId), wanted))
-      .orderBy(asc(tasks.id));
+    const where = and(eq(tasks.user_id, userId), wanted);
+    return db.select().from(tasks).where(where).orderBy(asc(tasks.id));
   },
-  async create(userId, values) {
-    const [created] = await db
-      .insert(tasks)
-      .values({ ...values, user_id: userId })
-      .returning();
-    return created;
-  },
+  create: (userId, values) => first(db.insert(tasks).values({ ...values, user_id: userId }).returning()),
   async update(userId, id, values) {
     const found = await get(userId, id);
     return Object.keys(values).length ? write(id, values) : found;

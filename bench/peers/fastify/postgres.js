@@ -4,26 +4,20 @@ import { createVerifier } from "fast-jwt";
 import postgres from "postgres";
 import { owned, serve } from "./app.js";
 
-const sql = postgres({
-  max: 10,
-  types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
-});
-const verify = createVerifier({
-  key: process.env.BETTER_AUTH_SECRET,
-  algorithms: ["HS256"],
-  requiredClaims: ["exp", "sub"],
-  cache: 10000,
-});
+const sql = postgres({ max: 10, types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } } });
+const key = process.env.BETTER_AUTH_SECRET;
+const verify = createVerifier({ key, algorithms: ["HS256"], requiredClaims: ["exp", "sub"], cache: 10000 });
 
-/** Answer the row of a statement that names the owner; where there is none, say whether it is somebody else's. */
-async function ownedRow([row], userId, id) {
+/** Return the row of a statement that names the owner; where there is none, find out whether it is another user's. */
+async function ownedRow(rows, userId, id) {
+  const [row] = await rows;
   if (row) return row;
   const [other] = await sql`select user_id from tasks where id = ${id}`;
   return owned(other?.user_id === userId ? undefined : other, userId);
 }
 
-const get = async (userId, id) =>
-  ownedRow(await sql`select * from tasks where id = ${id} and user_id = ${userId}`, userId, id);
+const get = (userId, id) =>
+  ownedRow(sql`select * from tasks where id = ${id} and user_id = ${userId}`, userId, id);
 
 await serve(verify, {
   get,
@@ -38,19 +32,17 @@ await serve(verify, {
   },
   async update(userId, id, values) {
     if (!Object.keys(values).length) return get(userId, id);
-    const rows = await sql`
+    const changed = sql`
       update tasks set ${sql(values)}, updated_at = clock_timestamp()
       where id = ${id} and user_id = ${userId} returning *`;
-    return ownedRow(rows, userId, id);
+    return ownedRow(changed, userId, id);
   },
-  remove: async (userId, id) =>
-    ownedRow(await sql`delete from tasks where id = ${id} and user_id = ${userId} returning *`, userId, id),
-  toggle: async (userId, id) =>
-    ownedRow(
-      await sql`
-        update tasks set completed = not completed, updated_at = clock_timestamp()
-        where id = ${id} and user_id = ${userId} returning *`,
-      userId,
-      id,
-    ),
+  remove: (userId, id) =>
+    ownedRow(sql`delete from tasks where id = ${id} and user_id = ${userId} returning *`, userId, id),
+  toggle(userId, id) {
+    const toggled = sql`
+      update tasks set completed = not completed, updated_at = clock_timestamp()
+      where id = ${id} and user_id = ${userId} returning *`;
+    return ownedRow(toggled, userId, id);
+  },
 });
