@@ -125,16 +125,18 @@ def _goals(bench: Bench) -> Iterator[list[str]]:
 
 def chart(bench: Bench, compared: Sequence[Stack], operations: Sequence[str]) -> str:
     """Return an SVG: a group of bars for each operation, whose longest takes all the width there is."""
-    style = pygal.style.Style(background="transparent", plot_background="transparent", value_font_size=11)
-    drawing = pygal.HorizontalBar(js=[], no_prefix=True, style=style, width=860, height=700, print_values=True)
+    grey = dict.fromkeys(("foreground", "foreground_strong", "foreground_subtle"), "#6e7781")  # light and dark
+    clear = dict.fromkeys(("background", "plot_background"), "transparent")
+    style = pygal.style.Style(**grey, **clear, font_family="sans-serif", value_font_size=11, label_font_size=13)
+    drawing = pygal.HorizontalBar(style=style, js=[], no_prefix=True, width=860, height=700, truncate_legend=-1)
+    drawing.config(legend_at_bottom=True, print_values=True, show_x_labels=False, show_y_guides=False)
     drawing.title = "Processor time of a request, 16 clients, by the longest of each operation"
     drawing.x_labels = operations[::-1]
     longest = {name: max(bench.figure(stack, name, 16) for stack in compared) for name in operations}
-    for stack in reversed(compared):
+    for stack in compared:
         bars = []
         for name in drawing.x_labels:
             figure = bench.figure(stack, name, 16)
-            label = quantity(figure, "us")
-            bars.append({"value": figure / longest[name], "formatter": lambda _, label=label: label})
+            bars.append({"value": figure / longest[name], "formatter": lambda _, us=figure: quantity(us, "us")})
         drawing.add(stack.title, bars)
-    return str(drawing.render())
+    return str(drawing.render(is_unicode=True))

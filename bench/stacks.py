@@ -49,11 +49,8 @@ class Stack:
     variables: dict[str, str] = field(default_factory=dict, hash=False)
 
 
-def _ours(folder: Path) -> tuple[str, ...]:
-    return (str(folder / "todo-backend"), "serve", "--port", "0")
-
-
-OURS = Stack("ours", "todo-backend", _ours(Path(sys.executable).parent))
+SERVE = ("serve", "--port", "0")
+OURS = Stack("ours", "todo-backend", (str(Path(sys.executable).with_name("todo-backend")), *SERVE))
 ONE_WORKER = replace(OURS, name="1 worker", cores=frozenset(CORES))
 TWO_WORKERS = replace(ONE_WORKER, name="2 workers", command=(*OURS.command, "--workers", "2"))
 PEER = "bench.peers.fastapi_sqlmodel_asyncpg:app"
@@ -85,7 +82,8 @@ def build(commit: str) -> Stack:
         run(*install, "--require-hashes", "--requirement", folder / "requirements" / "run.txt")
         run(*install, "--no-deps", "--no-build-isolation", "--editable", folder)
         ready.touch()
-    return Stack(commit, commit, _ours(environment / "bin"), f"build_{name}")  # its table may be another
+    command = (str(environment / "bin" / "todo-backend"), *SERVE)
+    return Stack(commit, commit, command, f"build_{name}")  # its table may be another
 
 
 @dataclass

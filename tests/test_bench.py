@@ -3,11 +3,15 @@
 import json
 import subprocess
 import sys
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from bench.report import BEGIN, CHART, END, write
+from bench.measure import Bench, Run
+from bench.report import BEGIN, CHART, END, chart, text, write
+from bench.stacks import OURS, SQLMODEL, Postgres
 from bench.workload import FIELDS, OPERATIONS, exchanges
 
 ROOT = Path(__file__).parent.parent
@@ -52,3 +56,17 @@ def test_prose_around_the_figures_stays(tmp_path: Path) -> None:
     page.write_text(f"Before.\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
     write(page, "new")
     assert page.read_text() == f"Before.\n\n{BEGIN}\n\n{CHART}\n\nnew\n\n{END}\n\nAfter.\n"
+
+
+def test_figures_stand_beside_their_goals() -> None:
+    with ThreadPool(1) as pool:
+        bench = Bench(Postgres("", 0), pool, 4, 1.0, print)
+    for stack, figures in ((OURS, (10, 20, 30, 40)), (SQLMODEL, (100, 200, 300, 400))):
+        for clients in (16, 64):
+            bench.runs[stack.name, "get", clients] += [Run(1, number, number, 0, 1, number) for number in figures]
+    report = text(bench, [OURS, SQLMODEL], ["get"])
+    assert "| todo-backend                 | 17.5 us |" in report, "the lower quartile"
+    assert "| FastAPI + SQLModel + asyncpg | 0.10 (≤ 0.15: met) |" in report
+    assert "| p99 by FastAPI + SQLModel + asyncpg's, 64 clients, get ≤ 0.2 | 0.10  | met |" in report
+    labels = {element.text for element in ElementTree.fromstring(chart(bench, [OURS, SQLMODEL], ["get"])).iter()}
+    assert {"get", "todo-backend", "17.5 us", "175 us"} <= labels
