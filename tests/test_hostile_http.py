@@ -375,7 +375,7 @@ def listening(app: ASGIApp, *, keep_alive: int = 5) -> Iterator[tuple[uvicorn.Se
 
 @pytest.mark.proves("SEC-5")
 def test_an_answer_that_is_not_taken_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "TAKE_LIMIT", 0.5)
+    monkeypatch.setattr(protocol, "WRITE_TIMEOUT", 0.5)
     with listening(PlainTextResponse("x" * 20_000_000)) as (server, connect):
         with connect() as client:
             client.sendall(b"GET / HTTP/1.1\r\n\r\n")
@@ -388,7 +388,7 @@ def test_an_answer_that_is_not_taken_is_not_kept(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.proves("SEC-5")
 def test_an_answer_that_is_taken_late_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "LINGER", 0.1)
+    monkeypatch.setattr(protocol, "LINGER_TIMEOUT", 0.1)
     with (
         listening(PlainTextResponse("x" * 20_000_000)) as (server, connect),
         connect() as client,
@@ -404,7 +404,7 @@ def test_an_answer_that_is_taken_late_is_whole(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.proves("SEC-5")
 def test_a_little_of_an_answer_that_is_not_taken_is_not_kept_either(monkeypatch: pytest.MonkeyPatch) -> None:
     """So little that uvicorn goes on, and closes the connection as an idle one."""
-    monkeypatch.setattr(protocol, "TAKE_LIMIT", 0.5)
+    monkeypatch.setattr(protocol, "WRITE_TIMEOUT", 0.5)
 
     async def more_than_is_taken(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200})
@@ -421,7 +421,7 @@ def test_a_little_of_an_answer_that_is_not_taken_is_not_kept_either(monkeypatch:
 
 @pytest.mark.proves("SEC-5", "CLI-5")
 def test_an_answer_that_is_not_taken_does_not_keep_a_stop_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "SHUTDOWN_LIMIT", 0.5)
+    monkeypatch.setattr(protocol, "SHUTDOWN_TIMEOUT", 0.5)
     with listening(PlainTextResponse("x" * 20_000_000)) as (server, connect), connect() as client:
         client.sendall(b"GET / HTTP/1.1\r\n\r\n" * 2)
         wait_until(lambda: server.server_state.total_requests == 1)
@@ -465,7 +465,7 @@ def test_a_refusal_is_read_by_a_client_that_goes_on_sending(service: Service, to
 
 @pytest.mark.proves("SEC-5")
 def test_a_second_head_has_its_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "HEAD_LIMIT", 0.3)
+    monkeypatch.setattr(protocol, "HEADER_TIMEOUT", 0.3)
     with (
         listening(PlainTextResponse("first")) as (_, connect),
         connect() as client,
@@ -479,7 +479,7 @@ def test_a_second_head_has_its_limit_too(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.proves("SEC-5")
 def test_an_answer_under_way_is_not_cut_off_by_the_head_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "HEAD_LIMIT", 0.3)
+    monkeypatch.setattr(protocol, "HEADER_TIMEOUT", 0.3)
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.sleep(1)

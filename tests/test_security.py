@@ -75,14 +75,14 @@ def test_nothing_is_imported_that_is_no_direct_dependency() -> None:
 @pytest.mark.proves("SEC-5", "SEC-8")
 def test_the_limits_are_the_ones_that_are_told() -> None:
     limits = section("Hostile requests").partition("| client | response |")[2]
-    assert f"| headers that do not arrive within {protocol.HEAD_LIMIT:.0f} seconds | 408" in limits
+    assert f"| headers that do not arrive within {protocol.HEADER_TIMEOUT:.0f} seconds | 408" in limits
     assert f"| a body that does not arrive within {body.BODY_TIMEOUT:.0f} seconds | 408" in limits
-    assert f"| a new connection that sends nothing | closed after {protocol.HEAD_LIMIT:.0f} seconds" in limits
+    assert f"| a new connection that sends nothing | closed after {protocol.HEADER_TIMEOUT:.0f} seconds" in limits
     assert (
         f"| a body that continues after its response | closed after {protocol.UNREAD_BODY_TIMEOUT:.0f} s" in limits
     )
-    assert f"| a response that is not read | closed after {protocol.TAKE_LIMIT:.0f} seconds, " in limits
-    assert f"or {protocol.KEEP_ALIVE_TIMEOUT + protocol.TAKE_LIMIT:.0f} if less" in limits
+    assert f"| a response that is not read | closed after {protocol.WRITE_TIMEOUT:.0f} seconds, " in limits
+    assert f"or {protocol.KEEP_ALIVE_TIMEOUT + protocol.WRITE_TIMEOUT:.0f} if less" in limits
     assert f"| an idle connection | closed after {protocol.KEEP_ALIVE_TIMEOUT} seconds" in limits
     assert f"at most {protocol.MAX_PIPELINED} are queued" in limits
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn speaks it, with limits for what a stranger sends: docs/security.md."""
+"""uvicorn's HTTP/1.1 protocol, with limits for untrusted clients: docs/security.md, "Hostile requests"."""
 
 import asyncio
 import json
@@ -8,64 +8,63 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-MAX_HEAD_BYTES = 64 * 1024  # of the request line and the header fields
-PIECE = 16 * 1024  # bytes that are parsed between two looks at the limit
+MAX_HEADER_BYTES = 64 * 1024  # the request line and the headers together
+CHUNK_BYTES = 16 * 1024  # parsed at a time; the size of the headers is checked after each chunk
 
-MAX_PIPELINED = 100  # requests of one connection that wait for the answers to those before them
+MAX_PIPELINED = 100  # requests of one connection that are queued behind the running one
 
-HEAD_LIMIT = 10.0  # seconds for a head, from the connection or from the head's first byte on
-TAKE_LIMIT = 60.0  # seconds for the client to take its answer
-# Seconds until an idle connection is closed. Node's http agent, and so axios, gives one up after 5: a server that
-# closes it at the same moment resets the request that is sent just then.
+HEADER_TIMEOUT = 10.0  # seconds for the headers to arrive, from the connection or from their first byte on
+WRITE_TIMEOUT = 60.0  # seconds for the client to read the response
+# Seconds until an idle connection is closed. Node's http agent, and so axios, closes an idle connection after 5 s.
+# If the server did so too, it would reset a request that is sent at that moment.
 KEEP_ALIVE_TIMEOUT = 75
-UNREAD_BODY_TIMEOUT = 5.0  # seconds for the rest of a body, after its answer
-LINGER = 2.0  # seconds for the client to read why its connection is closed
-SHUTDOWN_LIMIT = 8  # seconds that requests under way have to finish in, after a signal to stop
+UNREAD_BODY_TIMEOUT = 5.0  # seconds for the rest of a body, once its response is sent
+LINGER_TIMEOUT = 2.0  # seconds for the client to read an error response before its connection is closed
+SHUTDOWN_TIMEOUT = 8  # seconds for running requests to finish after a stop signal
 
 NOT_HTTP = "Not an HTTP request that can be answered"
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Bounds what uvicorn does not: the size of a head, the time for it to come, and for an answer to be taken.
+    """Adds the limits that uvicorn lacks: size of the headers, header timeout, write timeout, pipelined requests.
 
-    The requests in line are bounded too. The time for a body is the application's to bound until it has answered;
-    a client that goes on sending the body after that has UNREAD_BODY_TIMEOUT.
+    BodyLimitMiddleware bounds the body until the response is sent; from then on UNREAD_BODY_TIMEOUT does.
 
-    Besides, what is no HTTP request is answered in JSON; the fields of a trailer are not taken for the header's
-    (RFC 9110, section 6.5.1); and an Upgrade is ignored (section 7.8), where uvicorn would lose the body.
+    It also answers malformed HTTP with JSON, keeps trailer fields out of the headers (RFC 9110, section 6.5.1) and
+    ignores an Upgrade (section 7.8), where uvicorn would lose the body.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._in_head = True
+        self._in_header = True
         self._in_body = False
-        self._pending = 0  # bytes of what is not complete yet, a head or a trailer
-        self._refused = False
-        self._arriving: asyncio.TimerHandle | None = None
-        self._leaving: asyncio.TimerHandle | None = None
-        self._running: RequestResponseCycle | None = None  # the one that is executed; self.cycle is the newest
+        self._pending_bytes = 0  # of incomplete headers or an incomplete trailer
+        self._rejected = False
+        self._header_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._running: RequestResponseCycle | None = None  # the executing one; self.cycle is the newest
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._await_head()
+        self._start_header_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.pipeline.clear()
         if self._running:
             self._running.disconnected = True
         super().connection_lost(exc)
-        _cancel(self._arriving)
-        _cancel(self._leaving)
+        _cancel(self._header_timer)
+        _cancel(self._write_timer)
 
     def data_received(self, data: bytes) -> None:
-        for start in range(0, len(data), PIECE):
-            if not self._refused:
-                self._feed(data[start : start + PIECE])
-        if self._in_head and not self._arriving:
-            self._await_head()
-        elif self._arriving and not self._in_head:
-            self._arriving.cancel()
-            self._arriving = None
+        for start in range(0, len(data), CHUNK_BYTES):
+            if not self._rejected:
+                self._feed(data[start : start + CHUNK_BYTES])
+        if self._in_header and not self._header_timer:
+            self._start_header_timer()
+        elif self._header_timer and not self._in_header:
+            self._header_timer.cancel()
+            self._header_timer = None
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -73,17 +72,17 @@ class BoundedProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._ignore_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
-            self._refuse(400, NOT_HTTP)
+            self._reject(400, NOT_HTTP)
         else:
-            self._pending += len(data)
-            if self._pending > MAX_HEAD_BYTES:
-                self._refuse(431, f"The header fields are larger than {MAX_HEAD_BYTES // 1024} KiB")
+            self._pending_bytes += len(data)
+            if self._pending_bytes > MAX_HEADER_BYTES:
+                self._reject(431, f"The header fields are larger than {MAX_HEADER_BYTES // 1024} KiB")
 
     def _ignore_upgrade(self, rest: bytes) -> None:
-        """Read the request again, as one that does not ask for it."""
+        """Parse the request again without its Upgrade header."""
         method = self.parser.get_method()
-        if method == b"CONNECT":  # it has no meaning without the upgrade
-            self._refuse(400, NOT_HTTP)
+        if method == b"CONNECT":  # meaningless without the upgrade
+            self._reject(400, NOT_HTTP)
             return
         line = b"%b %b HTTP/%b\r\n" % (method, self.url, self.parser.get_http_version().encode())
         fields = [b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade"]
@@ -93,37 +92,37 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._unset_keepalive_if_required()
-        self._in_head = not self._refused
-        self._pending = 0
+        self._in_header = not self._rejected
+        self._pending_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:
+        if self._in_header:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._in_header = False
         self._in_body = True
         if len(self.pipeline) >= MAX_PIPELINED:
-            self._refused = True  # so is what follows: clients send again what was not answered (RFC 9112, 9.3.2)
+            self._rejected = True  # with all that follow: a client repeats unanswered requests (RFC 9112, 9.3.2)
             self.pipeline[0][0].keep_alive = False
-        elif not self._refused and not self.parser.should_upgrade():
+        elif not self._rejected and not self.parser.should_upgrade():
             super().on_headers_complete()
             transport = self.transport
             self.cycle.transport = SimpleNamespace(  # type: ignore[assignment]
-                write=transport.write, is_closing=transport.is_closing, close=self.linger
+                write=transport.write, is_closing=transport.is_closing, close=self.close_gracefully
             )
 
     def on_body(self, body: bytes) -> None:
-        if not self._refused:
+        if not self._rejected:
             super().on_body(body)
-        self._pending = 0
+        self._pending_bytes = 0
 
     def on_message_complete(self) -> None:
-        self._pending = 0
+        self._pending_bytes = 0
         self._in_body = False
-        if not self._refused and not self.parser.should_upgrade():
+        if not self._rejected and not self.parser.should_upgrade():
             super().on_message_complete()
-        if self.timeout_keep_alive_task:  # the answer came before the end of the body
+        if self.timeout_keep_alive_task:  # the response was sent before the body ended
             self._await_request(self.timeout_keep_alive)
 
     def on_response_complete(self) -> None:
@@ -144,59 +143,59 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         super().shutdown()
-        # Who does not take the answer until then does not keep the stop waiting.
-        self.loop.call_later(SHUTDOWN_LIMIT + 0.5, self.transport.abort)
+        # A client that does not read its response does not delay the shutdown.
+        self.loop.call_later(SHUTDOWN_TIMEOUT + 0.5, self.transport.abort)
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._leaving = self.loop.call_later(TAKE_LIMIT, self.transport.abort)
+        self._write_timer = self.loop.call_later(WRITE_TIMEOUT, self.transport.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if not self.transport.is_closing():
-            _cancel(self._leaving)
+            _cancel(self._write_timer)
 
-    def _await_head(self) -> None:
-        self._arriving = self.loop.call_later(HEAD_LIMIT, self._end_of_patience)
+    def _start_header_timer(self) -> None:
+        self._header_timer = self.loop.call_later(HEADER_TIMEOUT, self._on_header_timeout)
 
-    def _end_of_patience(self) -> None:
+    def _on_header_timeout(self) -> None:
         if self.cycle and not self.cycle.response_complete:
-            self._await_head()  # the answer to an earlier request is under way
-        elif self._in_head and self._pending:
-            self._refuse(408, "The request did not arrive in time")
+            self._start_header_timer()  # an earlier request is still running
+        elif self._in_header and self._pending_bytes:
+            self._reject(408, "The request did not arrive in time")
         else:
             self.close()
 
-    def _refuse(self, status: int, detail: str) -> None:
-        """Answer what the application does not get to see, or not whole, and close."""
-        self._refused = True
-        self._in_head = False  # nothing is awaited any more
+    def _reject(self, status: int, detail: str) -> None:
+        """Send an error response without the application, and close the connection."""
+        self._rejected = True
+        self._in_header = False  # so that no header timer starts
         cycle = self.cycle
-        under_way = cycle and not cycle.response_complete
-        if self.pipeline or (under_way and (cycle.response_started or not cycle.more_body)):
-            return  # the answer would be taken for that of a request before this one
-        if under_way:
+        is_running = cycle and not cycle.response_complete
+        if self.pipeline or (is_running and (cycle.response_started or not cycle.more_body)):
+            return  # the client would take it for the response to an earlier request
+        if is_running:
             cycle.disconnected = True
             cycle.message_event.set()
         content = json.dumps({"detail": detail}).encode()
         fields = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
         self.transport.write(STATUS_LINE[status] + fields % len(content) + content)
-        self.linger()
+        self.close_gracefully()
 
-    def linger(self) -> None:
-        """Close soon: at once, with bytes of the client's unread, it would be a reset, and the answer lost."""
-        self._refused = True
+    def close_gracefully(self) -> None:
+        """Close after LINGER_TIMEOUT: closing with unread bytes resets the connection, and the response is lost."""
+        self._rejected = True
         self.pipeline.clear()
         self.flow.resume_reading()
         self.transport.write_eof()
-        self.loop.call_later(LINGER, self.close)
+        self.loop.call_later(LINGER_TIMEOUT, self.close)
 
     def close(self) -> None:
-        """Close as soon as the client has taken what was written, or no longer has the time."""
+        """Close once the client has read the response, after WRITE_TIMEOUT at the latest."""
         if not self.transport.is_closing():
             self.transport.close()
-            _cancel(self._leaving)
-            self._leaving = self.loop.call_later(TAKE_LIMIT, self.transport.abort)
+            _cancel(self._write_timer)
+            self._write_timer = self.loop.call_later(WRITE_TIMEOUT, self.transport.abort)
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

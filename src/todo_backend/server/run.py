@@ -15,7 +15,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from todo_backend.database.startup import open_database
 from todo_backend.server.program import with_command
-from todo_backend.server.protocol import KEEP_ALIVE_TIMEOUT, SHUTDOWN_LIMIT
+from todo_backend.server.protocol import KEEP_ALIVE_TIMEOUT, SHUTDOWN_TIMEOUT
 from todo_backend.server.signals import hand_over, stopping
 from todo_backend.settings import CannotStart, Settings
 
@@ -110,7 +110,7 @@ def configure(settings: Settings, **options: Any) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE_TIMEOUT,
         # uvicorn's 5 seconds are too few for a worker that starts on a busy machine, or far from the database.
         timeout_worker_healthcheck=30,
-        timeout_graceful_shutdown=SHUTDOWN_LIMIT,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
         log_config={
             "version": 1,
             "disable_existing_loggers": False,
