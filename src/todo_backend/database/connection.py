@@ -20,7 +20,7 @@ CONNECT_TIMEOUT = 10
 DATABASE_TIMEOUT = 6.0
 # Seconds for the key set and the database together. With CANCEL_TIMEOUT it stays below the 10 of a 503.
 REQUEST_TIMEOUT = 8.3
-# Seconds to cancel a statement at the server. With DATABASE_TIMEOUT it stays below server.protocol.SHUTDOWN_TIMEOUT.
+# Seconds to cancel a statement at the server. With DATABASE_TIMEOUT it is below server.protocol.SHUTDOWN_TIMEOUT.
 CANCEL_TIMEOUT = 1.5
 
 
