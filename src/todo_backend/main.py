@@ -12,8 +12,7 @@ from sqlalchemy import select
 from starlette.middleware import Middleware
 
 from todo_backend import __version__
-from todo_backend.auth.dependencies import BearerDocsAPI
-from todo_backend.auth.middleware import AuthMiddleware, NoStoreMiddleware
+from todo_backend.auth.middleware import PREFIX, AuthMiddleware, NoStoreMiddleware
 from todo_backend.auth.verifier import Verifier
 from todo_backend.database.executor import ExecutorDep
 from todo_backend.database.startup import open_database
@@ -21,7 +20,7 @@ from todo_backend.database.statement import Statement
 from todo_backend.http.body import BodyLimitMiddleware
 from todo_backend.http.cors import ListedOriginsMiddleware
 from todo_backend.http.errors import ErrorMiddleware, add_error_handlers
-from todo_backend.http.openapi import error_responses
+from todo_backend.http.openapi import declare_bearer, error_responses
 from todo_backend.http.paths import TrailingSlashMiddleware
 from todo_backend.server.signals import stop_with_parent
 from todo_backend.settings import Settings
@@ -34,7 +33,7 @@ PING = Statement(select(1))
 WORKER_TIMEOUT = 2.0
 
 
-def create_app(settings: Settings) -> BearerDocsAPI:
+def create_app(settings: Settings) -> FastAPI:
     """Return the service for these settings."""
 
     @contextlib.asynccontextmanager
@@ -49,7 +48,7 @@ def create_app(settings: Settings) -> BearerDocsAPI:
     # For those who run it by uvicorn itself; `serve` and `dev` set up the whole log.
     logging.getLogger("todo_backend").setLevel(settings.log_level.upper())
     verifier = Verifier(settings.secret, settings.issuer)
-    app = BearerDocsAPI(
+    app = FastAPI(
         title="todo-backend",
         version=__version__,
         description="Tasks of many users, each seen and changed by its owner alone.",
@@ -76,6 +75,7 @@ def create_app(settings: Settings) -> BearerDocsAPI:
         ],
     )
     add_error_handlers(app)
+    declare_bearer(app, prefix=PREFIX)
     app.include_router(router)
     app.add_api_route("/health", health, tags=["health"], responses=error_responses(503))
     return app

@@ -10,6 +10,9 @@ TodoError
     ├── ServiceStopping      503  http/errors.py
     ├── DatabaseUnavailable  503  database/executor.py
     └── KeySetUnavailable    503  auth/keyset.py
+
+To add one: a subclass beside the code that raises it, with `status` and `detail`, and its status in the
+`error_responses(...)` of the routes (tasks/routes.py), which puts it into OpenAPI.
 """
 
 import asyncio
