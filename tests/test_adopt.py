@@ -83,6 +83,7 @@ The table public.tasks was made by another program. It has 4 rows.
 
 3 rows can come over (alice: 2, bob: 1).
 3 of them get new ids, from 1 on, in the order of creation.
+Each user sees only rows with their own id in Better Auth: compare these ids with its users.
 1 row cannot come over, because of a blank title: id 00000000-0000-0000-0000-000000000001.
 
 The old table is kept whole, and renamed to public.tasks_before_adopt.

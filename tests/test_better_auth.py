@@ -392,7 +392,7 @@ def test_options_that_are_changed_as_check_says(tmp_path: Path, hint: str) -> No
 
     assert says(refused := report(OPTIONS=json.dumps(PLUGIN[hint])), HINTS[hint])
     assert f"http://localhost:{port}" in refused.stdout
-    assert 'ok    Token      for user "' in report(**({"LEAN": "1"} if hint == "size" else {})).stdout
+    assert 'ok    Token      For user "' in report(**({"LEAN": "1"} if hint == "size" else {})).stdout
 
 
 @pytest.mark.proves("BA-6")
@@ -421,7 +421,7 @@ def test_check_explains_good_tokens(
         user_id = frontend.sign_up("checked")
         ended = check(tmp_path, url("shared"), "--token", frontend.token("checked"), BETTER_AUTH_URL=eddsa.url)
         assert (ended.returncode, ended.stderr) == (0, "")
-        assert f'ok    Token      for user "{user_id}", good for 15 more minutes' in ended.stdout
+        assert f'ok    Token      For user "{user_id}", valid for another 15 min' in ended.stdout
         assert f"ok    Key set    {eddsa.url}/api/auth/jwks: EdDSA" in ended.stdout
 
 

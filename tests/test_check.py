@@ -1,4 +1,4 @@
-"""The doctor, on settings and databases; tokens are in test_better_auth.py."""
+"""`todo-backend check` on settings and databases; tokens are in test_check_token.py and test_better_auth.py."""
 
 import os
 import pty
@@ -33,14 +33,14 @@ def test_all_is_well(tmp_path: Path, service: Service, url: Callable[[str], str]
     assert found["Database"].startswith("ok PostgreSQL 18")
     assert ", direct, " in found["Database"]
     assert found["Database"].endswith(" ms a round trip")
-    assert found["Transport"] == "ok no TLS, on this machine"
-    assert found["Schema"] == "ok public.tasks is up to date"
+    assert found["Transport"] == "ok No TLS, on this machine"
+    assert found["Schema"] == "ok The table public.tasks is up to date"
 
 
 @pytest.mark.proves("BA-6")
 def test_a_missing_schema_is_not_well(tmp_path: Path, database: str, url: Callable[[str], str]) -> None:
     ended = invoke(tmp_path, "check", DATABASE_URL=url(database), **SETTINGS)
-    assert (ended.returncode, rows(ended)["Schema"]) == (1, "FAIL there is no table public.tasks yet")
+    assert (ended.returncode, rows(ended)["Schema"]) == (1, "FAIL There is no table public.tasks yet")
     assert "Start the service: it makes the table." in ended.stdout
 
 
@@ -48,7 +48,7 @@ def test_a_missing_schema_is_not_well(tmp_path: Path, database: str, url: Callab
 def test_a_database_elsewhere_without_tls_is_not_well(tmp_path: Path, service: Service, proxy: Proxy) -> None:
     elsewhere = proxy.url("shared", "&hostaddr=127.0.0.1").replace("@127.0.0.1", "@localhost.example")
     ended = invoke(tmp_path, "check", DATABASE_URL=elsewhere, **SETTINGS)
-    assert (ended.returncode, rows(ended)["Transport"]) == (1, "FAIL no TLS")
+    assert (ended.returncode, rows(ended)["Transport"]) == (1, "FAIL No TLS")
     assert "Add sslmode=require&channel_binding=require to DATABASE_URL." in ended.stdout
 
 
@@ -83,7 +83,7 @@ def test_a_token_is_judged_without_a_database(tmp_path: Path) -> None:
     ended = invoke(tmp_path, "check", "--token", make(GOOD), BETTER_AUTH_SECRET=SECRET)
     assert ended.returncode == 1
     assert rows(ended)["Settings"] == "FAIL DATABASE_URL is not set"
-    assert rows(ended)["Token"].startswith('ok for user "user", good for ')
+    assert rows(ended)["Token"].startswith('ok For user "user", valid for another ')
 
 
 @pytest.mark.proves("BA-6")
@@ -92,7 +92,18 @@ def test_bad_settings_are_told_and_the_token_is_not_judged(tmp_path: Path) -> No
     assert ended.returncode == 1
     assert "FAIL  Settings   DATABASE_URL is not set\n" in ended.stdout
     assert "FAIL  Settings   BETTER_AUTH_SECRET is too short, 5 bytes\n" in ended.stdout
-    assert rows(ended)["Token"] == "FAIL cannot be judged without the settings"
+    assert (
+        "      Paste the connection string from Neon, which starts with postgresql://, into .env.\n" in ended.stdout
+    )
+    assert rows(ended)["Token"] == "FAIL Not checked, because the settings are not valid"
+
+
+@pytest.mark.proves("BA-6")
+def test_a_missing_env_file_is_noted(tmp_path: Path) -> None:
+    note = "note  .env       This folder has no .env\n"
+    assert note in invoke(tmp_path, "check").stdout
+    (tmp_path / ".env").touch()
+    assert note not in invoke(tmp_path, "check").stdout
 
 
 @pytest.mark.posix
@@ -124,4 +135,4 @@ def test_a_key_set_of_no_use_is_not_well(
 ) -> None:
     empty = invoke(tmp_path, "check", DATABASE_URL=url("shared"), BETTER_AUTH_URL=key_set({"keys": []}), **SETTINGS)
     assert empty.returncode == 1
-    assert rows(empty)["Key set"].endswith("no key that can be used")
+    assert rows(empty)["Key set"].endswith("no usable key")

@@ -50,7 +50,7 @@ def follow(folder: Path, application: Application, url: str | None = None) -> No
 @pytest.mark.proves("FAIL-4")
 def test_five_privileges_suffice_for_the_check(tmp_path: Path, application: Application) -> None:
     ended = check(tmp_path, application.url)
-    assert (ended.returncode, rows(ended)["Schema"]) == (0, "ok public.tasks is up to date")
+    assert (ended.returncode, rows(ended)["Schema"]) == (0, "ok The table public.tasks is up to date")
 
 
 # What is done to the database, and what is said of it. {0} is the role, {1} the database.
@@ -61,7 +61,7 @@ FAULTS = {
     ),
     "row level security": (
         ["ALTER TABLE tasks ENABLE ROW LEVEL SECURITY"],
-        ("Rows", "row level security hides rows of public.tasks"),
+        ("Rows", "Row level security hides rows of public.tasks"),
     ),
     "policies": (
         [
@@ -69,7 +69,7 @@ FAULTS = {
             "CREATE POLICY own ON tasks USING (user_id = current_setting('app.user'))",
             'CREATE POLICY "Another" ON tasks AS RESTRICTIVE USING (completed)',
         ],
-        ("Rows", "row level security hides rows of public.tasks"),
+        ("Rows", "Row level security hides rows of public.tasks"),
     ),
     "read-only database": (
         ["ALTER DATABASE {1} SET default_transaction_read_only = on"],
@@ -112,7 +112,7 @@ FAULTS = {
             "GRANT SELECT ON tasks_id_seq TO {0}",
             "INSERT INTO tasks (id, user_id, title) VALUES (7, 'me', 'x')",
         ],
-        ("Ids", "the next id of public.tasks is 1, and 7 is taken: creating a task fails"),
+        ("Ids", "The next id of public.tasks is 1, and 7 is taken: creating a task fails"),
     ),
 }
 
@@ -144,7 +144,7 @@ def test_a_fault_is_named_and_what_is_printed_removes_it(
     ("statement", "text"),
     [
         ("SELECT", "may not create tables in public"),  # PostgreSQL 15 and newer give CREATE to nobody
-        ("ALTER ROLE {0} SET search_path = nowhere", "no schema of the search path exists (nowhere)"),
+        ("ALTER ROLE {0} SET search_path = nowhere", "No schema of the search path exists (nowhere)"),
     ],
 )
 def test_nowhere_to_create_the_table(
@@ -162,7 +162,7 @@ def test_nowhere_to_create_the_table(
 def test_migrations_are_for_the_owner_of_the_table(tmp_path: Path, application: Application) -> None:
     application.execute("UPDATE todo_backend_version SET version_num = '0001'")
     ended = check(tmp_path, application.url)
-    assert rows(ended)["Schema"] == "FAIL public.tasks has the schema version 0001, not 0002"
+    assert rows(ended)["Schema"] == "FAIL The table public.tasks has the schema version 0001, not 0002"
     assert "Start the service once as postgres, who owns public.tasks: it applies the migrations." in ended.stdout
 
 
@@ -245,9 +245,7 @@ def test_a_connect_timeout_that_is_too_short(tmp_path: Path, strict: Server) -> 
         url = strict.url(parameters="?sslmode=require&connect_timeout={}", port=far_away.port)
         ended = check(tmp_path, url.format(2))
         assert "connection timeout expired" in rows(ended)["Database"]
-        [raised] = re.findall(
-            r"connect_timeout=2 gives it less\.\n +In DATABASE_URL, raise it to (\d+)", ended.stdout
-        )
+        [raised] = re.findall(r"connect_timeout=2 is shorter\.\n +In DATABASE_URL, raise it to (\d+)", ended.stdout)
         psycopg.connect(url.format(raised)).close()
 
 
@@ -257,4 +255,4 @@ def test_a_connect_timeout_that_is_just_long_enough(tmp_path: Path, proxy: Proxy
     proxy.delay = 0.27
     ended = check(tmp_path, proxy.url(database, "&connect_timeout=2"))
     assert rows(ended)["Database"].startswith("ok PostgreSQL 18")
-    assert re.search(r"A new connection takes 2\.\d s from here, and connect_timeout=2 gives it less", ended.stdout)
+    assert re.search(r"A new connection takes 2\.\d s from here, and connect_timeout=2 is shorter", ended.stdout)

@@ -18,7 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 
 from tests.frontend import FOLDER, free_port, require
-from tests.service import SECRET, invoke
+from tests.service import SECRET, Service, invoke
 from tests.test_auth import GOOD, NOW, make
 from tests.test_check import rows
 from tests.test_keyset import EDDSA, KEYS
@@ -58,6 +58,7 @@ def says(ended: subprocess.CompletedProcess[str], hint: str) -> bool:
         ("client", "undefined", make(GOOD)),
         ("client", make({"exp": GOOD["exp"], "session": {}}), make(GOOD)),
         ("crit", make(GOOD, {"alg": "HS256", "crit": ["b64"], "b64": True}), make(GOOD)),
+        ("empty", "", make(GOOD)),
         ("expired", make(GOOD | {"iat": NOW - 900, "exp": NOW - 60}), make(GOOD)),
         ("issued later", make(GOOD | {"iat": NOW + 3600}), make(GOOD)),
         ("malformed", make(GOOD)[:-2], make(GOOD)),  # with one character less it may be another signature
@@ -79,8 +80,22 @@ def test_a_hint_for_a_token_mends_it(tmp_path: Path, hint: str, bad: str, good: 
     refused = check(tmp_path, bad)
     assert rows(refused)["Token"].startswith("FAIL ")
     assert says(refused, HINTS[hint])
-    assert bad not in refused.stdout
+    assert not bad or bad not in refused.stdout
     assert rows(check(tmp_path, good))["Token"].startswith("ok ")
+
+
+@pytest.mark.proves("BA-6")
+@pytest.mark.parametrize(
+    ("seconds", "validity"),
+    [
+        (901, "valid for another 15 min"),
+        (46, "valid for another 4"),  # some seconds have passed
+        (-5, "expired, and still accepted because clocks may differ by 30 s"),
+    ],
+)
+def test_how_long_a_token_is_valid(tmp_path: Path, seconds: int, validity: str) -> None:
+    ended = check(tmp_path, make(GOOD | {"exp": int(time.time()) + seconds}))
+    assert rows(ended)["Token"].startswith(f'ok For user "user", {validity}')
 
 
 @pytest.mark.proves("BA-6")
@@ -109,7 +124,7 @@ def test_the_code_that_signs_runs(tmp_path: Path) -> None:
     """
     node = ["node", "--input-type=module", "--eval", program]
     token = subprocess.run(node, cwd=FOLDER, capture_output=True, text=True, check=True).stdout
-    assert rows(check(tmp_path, token))["Token"].startswith('ok for user "1", good for 15 ')
+    assert rows(check(tmp_path, token))["Token"].startswith('ok For user "1", valid for another 15 min')
 
 
 @pytest.mark.proves("BA-6")
@@ -212,7 +227,7 @@ def check_key_set(folder: Path, url: str) -> tuple[str, subprocess.CompletedProc
 @pytest.mark.parametrize(
     ("hint", "answer", "reason"),
     [
-        ("empty", (200, "", b'{"keys": []}'), "no key that can be used"),
+        ("empty", (200, "", b'{"keys": []}'), "no usable key"),
         (
             "format",
             (200, "", b"<!doctype html>"),
@@ -238,6 +253,15 @@ def test_a_hint_for_a_key_set_mends_it(
     assert says(refused, KEY_SET_HINTS[hint])
     site.publish()
     assert check_key_set(tmp_path, site.url)[0] == f"ok {site.url}/api/auth/jwks: EdDSA, ES384"
+
+
+@pytest.mark.proves("BA-6")
+def test_this_service_is_not_better_auth(tmp_path: Path, service: Service, site: Site) -> None:
+    site.publish()
+    for url, mark in (service.base_url, "FAIL"), (site.url, "ok"):
+        ended = check_key_set(tmp_path, url)[1]
+        assert rows(ended)["Key set"].startswith(f"{mark} ")
+        assert says(ended, KEY_SET_HINTS["itself"]) == (mark == "FAIL")
 
 
 @pytest.mark.proves("BA-3")

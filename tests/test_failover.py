@@ -36,7 +36,7 @@ def test_a_standby_takes_over_under_load(tmp_path: Path) -> None:
         both = f"@localhost:{primary.port},localhost:{standby.port}/"
         url = primary.url(parameters=f"{NEON}&target_session_attrs=read-write")
         with serving(tmp_path, url.replace(f"@localhost:{primary.port}/", both)) as service:
-            assert rows(check(tmp_path, primary.url(port=standby.port)))["Writes"] == "FAIL the server is a standby"
+            assert rows(check(tmp_path, primary.url(port=standby.port)))["Writes"] == "FAIL The server is a standby"
             assert "Writes" not in rows(check(tmp_path, primary.url()))  # whose host the hint says to use
             asyncio.run(play(service, primary, standby))
             assert "Traceback" not in service.log.read_text()

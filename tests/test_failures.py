@@ -405,5 +405,7 @@ def test_a_timeout_and_a_bug() -> None:
 @pytest.mark.proves("FAIL-1")
 def test_what_is_said_and_what_to_do_are_sentences() -> None:
     closed = failures.explain(error_of("postgresql://me@127.0.0.1:1/neondb"))
-    assert "accepting TCP/IP connections? Check that the server runs" in closed
+    assert (
+        "Connection refused. Is the server running on that host and accepting TCP/IP connections? Check" in closed
+    )
     assert failures.explain(TimeoutError()).startswith("no answer in time. Check that the server runs")

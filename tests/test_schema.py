@@ -129,7 +129,7 @@ def test_another_programs_table_is_not_touched(tmp_path: Path, here: Database) -
     )
     ended = invoke(tmp_path, "check", DATABASE_URL=here.url, BETTER_AUTH_SECRET=SECRET)
     assert ended.returncode == 1
-    assert check_rows(ended)["Schema"] == "FAIL the table public.tasks was made by another program"
+    assert check_rows(ended)["Schema"] == "FAIL The table public.tasks was made by another program"
     assert "Run `todo-backend adopt`" in ended.stdout
 
 
@@ -149,7 +149,7 @@ def test_a_table_that_is_gone_is_made_again(tmp_path: Path, here: Database) -> N
     here.start()
     here.execute("DROP TABLE tasks")
     ended = invoke(tmp_path, "check", DATABASE_URL=here.url, BETTER_AUTH_SECRET=SECRET)
-    assert check_rows(ended)["Schema"] == "FAIL the table public.tasks is gone"
+    assert check_rows(ended)["Schema"] == "FAIL The table public.tasks is gone"
     assert "Start the service: it makes the table again" in ended.stdout
     assert "Made the table public.tasks again, which was gone" in here.start()
     assert (here.version, here.largest_id) == (NEWEST, LARGEST)
@@ -193,7 +193,7 @@ def test_a_later_releases_schema_is_served(tmp_path: Path, here: Database) -> No
     assert "The table public.tasks has the schema version 9999 of a later release, and can be served" in log
     ended = invoke(tmp_path, "check", DATABASE_URL=here.url, BETTER_AUTH_SECRET=SECRET)
     assert ended.returncode == 0
-    assert check_rows(ended)["Schema"].startswith("ok public.tasks has the schema version 9999 of a later release")
+    assert check_rows(ended)["Schema"].startswith("ok The table public.tasks has the schema version 9999 of a later release")
     assert snapshot(here.url) == before
 
 

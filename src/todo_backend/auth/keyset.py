@@ -145,7 +145,8 @@ async def fetch(url: str) -> list[jwt.PyJWK]:
     if response.next_request:
         raise NoKeySet(f"it redirects to {response.next_request.url}", "redirect")
     if response.status_code != 200:
-        hint = "not found" if response.status_code == 404 else "status"
+        is_this_service = response.headers.get("WWW-Authenticate") == "Bearer"  # see auth/middleware.py
+        hint = "itself" if is_this_service else "not found" if response.status_code == 404 else "status"
         raise NoKeySet(f"the answer has status {response.status_code}", hint)
     try:
         answer = strict_json.loads(response.content)

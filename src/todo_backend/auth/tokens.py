@@ -51,6 +51,8 @@ def parse_header(token: str) -> dict[str, Any]:
     """
     if len(token) > MAX_TOKEN_BYTES:
         raise InvalidToken(f"The token is longer than {MAX_TOKEN_BYTES // 1024} KiB", "size")
+    if not token:
+        raise InvalidToken("The token is empty", "empty")
     if token[:7].lower() == "bearer ":
         raise InvalidToken("The token begins with the word Bearer, which belongs before it once", "bearer")
     if token[:1] in ("'", '"'):

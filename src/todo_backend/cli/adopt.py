@@ -85,12 +85,13 @@ def _ask() -> None:
 
 def _describe(plan: Plan) -> Iterator[str]:
     """Yield the lines of the plan."""
-    problem = plan.found.problem
-    yield f"{problem[0].upper()}{problem[1:]}. It has {_rows(plan.coming + plan.staying)}.\n"
+    yield f"{plan.found.summary}. It has {_rows(plan.coming + plan.staying)}.\n"
     yield from _describe_columns(plan)
     yield f"\n{_rows(plan.coming)} can come over{_whose(plan)}."
     if plan.numbering:
         yield f"{plan.numbering:,} of them get new ids, from {plan.largest + 1} on, in the order of creation."
+    if plan.owners:
+        yield "Each user sees only rows with their own id in Better Auth: compare these ids with its users."
     for fault in plan.faults:
         yield f"{_rows(fault.count)} cannot come over, because of {fault.reason}{_which(fault)}."
     yield f"\nThe old table is kept whole, and renamed to {plan.found.name}.{OLD_TABLE}."

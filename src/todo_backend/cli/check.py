@@ -1,25 +1,27 @@
-"""Diagnostics, `todo-backend check`: what is well, what is not, and what to do about it."""
+"""Diagnostics, `todo-backend check`: runs all checks."""
 
 from collections.abc import AsyncIterator
 
 from todo_backend.auth.verifier import Verifier
 from todo_backend.cli.check_database import check_database
 from todo_backend.cli.check_env_file import check_env_file
-from todo_backend.cli.check_result import CheckResult
+from todo_backend.cli.check_result import CheckResult, split_line
 from todo_backend.cli.check_token import check_key_set, check_token
-from todo_backend.settings import InvalidSettings, Settings, TokenSettings
+from todo_backend.settings import InvalidSettings, Settings, TokenSettings, env_file
 
 
 async def run_checks(token: str | None) -> AsyncIterator[CheckResult]:
-    """Yield a result for each thing that is checked, the token if there is one included."""
+    """Check the settings, the database, `.env`, the key set and, if one is given, a token; yield the results."""
     try:
         settings = Settings.load()
     except InvalidSettings as error:
         for line in str(error).splitlines():
-            problem, _, hint = line.partition(": ")
-            yield CheckResult("Settings", False, problem, hint)
+            yield CheckResult("Settings", False, *split_line(line))
+        if not env_file.PATH.exists():
+            hint = "Run `todo-backend check` in the folder that has it, or set the variables in the environment."
+            yield CheckResult(".env", True, "This folder has no .env", hint, note=True)
     else:
-        yield CheckResult("Settings", True, "every variable is set and valid")
+        yield CheckResult("Settings", True, "Every variable is set and valid")
         for result in await check_database(settings.database_url.get_secret_value()):
             yield result
     for result in check_env_file():
@@ -28,7 +30,9 @@ async def run_checks(token: str | None) -> AsyncIterator[CheckResult]:
         verification = TokenSettings.load()
     except InvalidSettings:
         if token is not None:
-            yield CheckResult("Token", False, "cannot be judged without the settings", "Mend them first.")
+            yield CheckResult(
+                "Token", False, "Not checked, because the settings are not valid", "Fix the settings first."
+            )
     else:
         if verification.issuer:
             yield await check_key_set(verification.issuer)

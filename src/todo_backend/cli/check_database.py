@@ -1,4 +1,4 @@
-"""`todo-backend check`, the database: whether it can be reached, how, and what would make a statement fail."""
+"""`todo-backend check`, on the database: the connection, and what would make a statement fail."""
 
 import math
 import os
@@ -26,7 +26,7 @@ PINGS = 3
 
 
 async def check_database(url: str) -> list[CheckResult]:
-    """Return what is found on the way to the database and in it.
+    """Check the connection, its encryption, the session and the tables.
 
     Args:
         url: a PostgreSQL URL as libpq reads it.
@@ -55,7 +55,7 @@ async def _check_connection(connection: AsyncConnection, url: str) -> AsyncItera
         await raw.execute("SELECT 1")
         times.append(time.perf_counter() - began)
     trip = statistics.median(times)
-    # A pooler makes up the process id that it tells its clients.
+    # A pooler gives its clients a made-up process id.
     is_pooled = "-pooler" in raw.info.host or raw.info.backend_pid != session.pid
     way = "through a pooler" if is_pooled else "direct"
     text = f"PostgreSQL {session.version}, {way}, {trip * 1000:.1f} ms a round trip"
@@ -75,16 +75,16 @@ def _check_transport(raw: psycopg.AsyncConnection[Any]) -> CheckResult:
         hint = "" if required else "Add channel_binding=require to DATABASE_URL, as Neon gives it."
         return CheckResult("Transport", True, f"TLS, {binding}", hint)
     hint = "" if local else "Add sslmode=require&channel_binding=require to DATABASE_URL."
-    return CheckResult("Transport", local, "no TLS, on this machine" if local else "no TLS", hint)
+    return CheckResult("Transport", local, "No TLS, on this machine" if local else "No TLS", hint)
 
 
 def _connect_timeout(url: str) -> float:
-    """Return the seconds that the user gives an attempt to connect; 0 for no limit."""
+    """Return the user's connect_timeout in seconds; 0 for no limit."""
     return float(conninfo_to_dict(url).get("connect_timeout") or os.environ.get("PGCONNECT_TIMEOUT") or 0)
 
 
 async def _explain_timeout(error: Exception, url: str) -> str:
-    """Return what to do about a connect_timeout that is too short; empty where it is not that."""
+    """Return the hint for a connect_timeout that is too short; empty for every other error."""
     timed_out = isinstance(getattr(error, "orig", error), psycopg.errors.ConnectionTimeout)
     if not timed_out or failures.is_refused_connection(error) or (limit := _connect_timeout(url)) <= 0:
         return ""
@@ -99,6 +99,6 @@ async def _explain_timeout(error: Exception, url: str) -> str:
 
 def _raise_timeout(limit: float, needed: float) -> str:
     return (
-        f"A new connection takes {needed:.1f} s from here, and connect_timeout={limit:g} gives it less.\n"
+        f"A new connection takes {needed:.1f} s from here, and connect_timeout={limit:g} is shorter.\n"
         f"In DATABASE_URL, raise it to {math.ceil(2 * needed)}, or leave it out."
     )

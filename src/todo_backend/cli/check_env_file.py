@@ -1,25 +1,25 @@
-"""The part of `todo-backend check` that looks at `.env`."""
+"""`todo-backend check` on `.env`."""
 
 from collections.abc import Iterator
 
-from todo_backend.cli.check_result import CheckResult
+from todo_backend.cli.check_result import CheckResult, split_line
 from todo_backend.settings import HINTS, InvalidSettings, env_file
 
 
 def check_env_file() -> Iterator[CheckResult]:
-    """Yield notes on lines that cannot be read and do not matter, and on those that Next.js reads differently."""
+    """Yield notes: unreadable lines that the environment overrides, and lines that Next.js reads differently."""
     try:
         overridden = env_file.unreadable_lines(HINTS, overridden=True)
         different = env_file.nextjs_differences(HINTS)
     except InvalidSettings:  # loading the settings has said that the file is not text
         return
     for line in overridden.values():
-        problem, _, hint = line.partition(": ")
+        problem, hint = split_line(line)
         yield CheckResult(".env", True, f"{problem}, but the environment sets it", hint, note=True)
     for name, number in different.items():
-        problem = f"{name} in line {number} of .env has another value for Next.js, by a #, $, \\ or quotation mark"
+        problem = f"{name} in line {number} of .env has another value for Next.js: a #, $, \\ or quotation mark"
         hint = (
             f"Write {name}='value', with no $, \\ or quotation mark in the value.\n"
-            "In a URL they are %24, %5C, %27 and %22; a secret can be made anew."
+            "In a URL write them as %24, %5C, %27 and %22; a secret can be generated again."
         )
         yield CheckResult(".env", True, problem, hint, note=True)

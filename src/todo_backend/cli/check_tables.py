@@ -1,4 +1,4 @@
-"""`todo-backend check`, the tables: what would make a statement fail, and the SQL that fixes it."""
+"""`todo-backend check` on the tables: what would make a statement fail, and the SQL that fixes it."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from todo_backend.database.schema import Status
 
 @dataclass
 class Session:
-    """What the server says of the session. Names are quoted as SQL needs it."""
+    """The database session. Names are quoted for SQL."""
 
     version: str
     pid: int
@@ -43,7 +43,7 @@ FROM pg_settings WHERE name = 'default_transaction_read_only'
 """
 
 RESTART_POOLER = "A client set it on a connection of the pooler: restart the pooler (with Neon the compute)."
-# By what has set default_transaction_read_only: pg_settings.source. Who runs the SQL has a read-only session, too.
+# By what has set default_transaction_read_only: pg_settings.source. The SQL runs in a read-only session, too.
 READ_ONLY_FIXES = {
     "database": "BEGIN READ WRITE;\nALTER DATABASE {database} RESET default_transaction_read_only;\nCOMMIT;",
     "user": "BEGIN READ WRITE;\nALTER ROLE {role} RESET default_transaction_read_only;\nCOMMIT;",
@@ -64,7 +64,7 @@ SEARCH_PATH_FIXES = {
 
 @dataclass
 class Table:
-    """A table with one of our names, in any schema. Names are quoted as SQL needs it."""
+    """A table with one of our names, in any schema. Names are quoted for SQL."""
 
     name: str  # with its schema
     schema: str
@@ -124,7 +124,7 @@ ORDER BY is_visible DESC, is_tasks DESC, name
 
 
 async def check_tables(connection: AsyncConnection, session: Session) -> AsyncIterator[CheckResult]:
-    """Yield what is wrong with the session and the tables, and whether the schema is current."""
+    """Yield the faults of the session and the tables, and whether the schema is current."""
     raw: Any = (await connection.get_raw_connection()).driver_connection
     async with raw.cursor(row_factory=class_row(Table)) as cursor:
         found: list[Table] = await (await cursor.execute(TABLES, [VERSION_TABLE])).fetchall()
@@ -150,13 +150,13 @@ async def check_tables(connection: AsyncConnection, session: Session) -> AsyncIt
     hint = state.hint
     if tasks and not tasks.is_owner and state.status in (Status.EARLIER, Status.UNVERSIONED):
         hint = f"Start the service once as {tasks.owner}, who owns {tasks.name}: it applies the migrations."
-    yield CheckResult("Schema", state.is_served, state.problem, hint)
+    yield CheckResult("Schema", state.is_served, state.summary, hint)
 
 
 def _read_only(session: Session) -> CheckResult | None:
     if session.is_standby:
         hint = "In DATABASE_URL, use the host of the primary, not that of a standby or read replica."
-        return CheckResult("Writes", False, "the server is a standby", hint)
+        return CheckResult("Writes", False, "The server is a standby", hint)
     if not session.is_read_only:
         return None
     source = session.read_only_source
@@ -166,14 +166,14 @@ def _read_only(session: Session) -> CheckResult | None:
 
 
 def _privileges(visible: list[Table], session: Session) -> CheckResult | None:
-    poor = [table for table in visible if table.missing_privileges]
-    if not poor:
+    incomplete = [table for table in visible if table.missing_privileges]
+    if not incomplete:
         return None
-    text = "; ".join(f"{', '.join(table.missing_privileges)} missing on {table.name}" for table in poor)
+    text = "; ".join(f"{', '.join(table.missing_privileges)} missing on {table.name}" for table in incomplete)
     hint = "\n".join(
-        f"GRANT {', '.join(table.missing_privileges)} ON {table.name} TO {session.role};" for table in poor
+        f"GRANT {', '.join(table.missing_privileges)} ON {table.name} TO {session.role};" for table in incomplete
     )
-    return CheckResult("Privilege", False, text, _as_owner(poor[0].owner, hint))
+    return CheckResult("Privilege", False, text, _as_owner(incomplete[0].owner, hint))
 
 
 def _policies(visible: list[Table], session: Session) -> CheckResult | None:
@@ -186,7 +186,7 @@ def _policies(visible: list[Table], session: Session) -> CheckResult | None:
         statements.append(
             f"CREATE POLICY todo_backend ON {table.name} TO {session.role} USING (true) WITH CHECK (true);"
         )
-    text = f"row level security hides rows of {', '.join(table.name for table in hidden)}"
+    text = f"Row level security hides rows of {', '.join(table.name for table in hidden)}"
     return CheckResult("Rows", False, text, _as_owner(hidden[0].owner, "\n".join(statements)))
 
 
@@ -207,13 +207,13 @@ async def _next_id(raw: Any, tasks: Table) -> CheckResult | None:
     largest, following = await (await raw.execute(query)).fetchone()
     if largest is None or following > largest:
         return None
-    text = f"the next id of {tasks.name} is {following}, and {largest} is taken: creating a task fails"
+    text = f"The next id of {tasks.name} is {following}, and {largest} is taken: creating a task fails"
     hint = f"SELECT setval('{tasks.sequence}', (SELECT max(id) FROM {tasks.name}));"  # noqa: S608  # to be read
     return CheckResult("Ids", False, text, _as_owner(tasks.owner, hint))
 
 
 def _no_table(found: list[Table], session: Session) -> CheckResult | None:
-    """Tell why the search path has no tasks, where the start would not help."""
+    """Return why the search path has no tasks, where starting the service would not help."""
     ours = [table.schema for table in found if not table.is_tasks]
     hidden = next((table for table in found if table.is_tasks and table.schema in ours), None)
     if hidden:
@@ -225,7 +225,7 @@ def _no_table(found: list[Table], session: Session) -> CheckResult | None:
         return CheckResult("Schema", False, text, hint)
     if session.schema is None:
         hint = f"CREATE SCHEMA todo AUTHORIZATION {session.role};\n{_set_search_path(session, 'todo')}"
-        return CheckResult("Schema", False, f"no schema of the search path exists ({session.search_path})", hint)
+        return CheckResult("Schema", False, f"No schema of the search path exists ({session.search_path})", hint)
     if not session.may_create:
         hint = f"GRANT CREATE ON SCHEMA {session.schema} TO {session.role};"
         return CheckResult("Schema", False, f"{session.role} may not create tables in {session.schema}", hint)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import jwt
 
+from todo_backend.auth.claims import LEEWAY
 from todo_backend.auth.keyset import KeySetUnavailable, NoKeySet, fetch
 from todo_backend.auth.tokens import InvalidToken
 from todo_backend.auth.verifier import Verifier
@@ -16,18 +17,18 @@ from todo_backend.cli.token_hints import HINTS, KEY_SET_HINTS
 from todo_backend.settings.issuer import Issuer
 
 MAX_SHOWN = 200  # characters of a claim
-MAX_SECONDS = 1e11  # a time beyond this counts milliseconds
+MAX_SECONDS = 1e11  # a larger time is in milliseconds
 
 
 async def check_key_set(issuer: Issuer) -> CheckResult:
-    """Say whether there are keys, and if there are none, why and what to do."""
+    """Fetch the key set, and return its algorithms, or why there are none."""
     url = issuer.jwks_url
     try:
         keys = await fetch(url)
     except NoKeySet as error:
         return CheckResult("Key set", False, f"{url}: {error}", _key_set_hint(issuer, error.hint))
     if not keys:
-        return CheckResult("Key set", False, f"{url}: no key that can be used", KEY_SET_HINTS["empty"])
+        return CheckResult("Key set", False, f"{url}: no usable key", KEY_SET_HINTS["empty"])
     algorithms = ", ".join(key.algorithm_name for key in keys)
     return CheckResult("Key set", True, f"{url}: {algorithms}")
 
@@ -42,15 +43,20 @@ def _key_set_hint(issuer: Issuer, hint: str) -> str:
 
 
 async def check_token(token: str, verifier: Verifier) -> CheckResult:
-    """Say whose token it is, or why it is refused and what to do."""
+    """Return whose token it is and how long it is valid, or why it is rejected."""
     try:
         user_id = await verifier.verify(token)
     except InvalidToken as error:
         return CheckResult("Token", False, str(error), _token_hint(token, error.hint, verifier.issuer))
     except KeySetUnavailable as error:
-        return CheckResult("Token", False, error.detail, "See what is said of the key set.")
-    seconds = _claims(token)["exp"] - time.time()
-    return CheckResult("Token", True, f'for user "{user_id}", good for {max(0, seconds) / 60:.0f} more minutes')
+        return CheckResult("Token", False, error.detail, "See the key set above.")
+    return CheckResult("Token", True, f'For user "{user_id}", {_validity(_claims(token)["exp"] - time.time())}')
+
+
+def _validity(seconds: float) -> str:
+    if seconds <= 0:
+        return f"expired, and still accepted because clocks may differ by {LEEWAY} s"
+    return f"valid for another {seconds:.0f} s" if seconds < 120 else f"valid for another {seconds / 60:.0f} min"
 
 
 def _claims(token: str) -> dict[str, Any]:
@@ -82,7 +88,7 @@ def _time_hint(hint: str, claims: dict[str, Any]) -> str:
 
 
 def _show(claim: object) -> str:
-    """Return a claim as JSON in ASCII, which no terminal takes for a command."""
+    """Return a claim as JSON in ASCII, without escape sequences for the terminal."""
     return json.dumps(claim)[:MAX_SHOWN]
 
 

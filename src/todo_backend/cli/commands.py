@@ -1,6 +1,6 @@
 """The console program: `todo-backend dev`, `serve`, `token`, `adopt` and `check`.
 
-What only some commands need is imported by them, so that `token` imports neither FastAPI nor SQLAlchemy.
+Each command imports what only it needs, so that `token` imports neither FastAPI nor SQLAlchemy.
 """
 
 import re
@@ -42,11 +42,11 @@ def run() -> None:
 
 @app.command()
 def dev(context: typer.Context, host: Host = "127.0.0.1", port: Port = 8000) -> None:
-    """Run it with no configuration, to develop with.
+    """Run the service for development; it needs no configuration.
 
-    Writes .env with a new BETTER_AUTH_SECRET when there is none. Without DATABASE_URL it runs a PostgreSQL of its
-    own, whose data stay in .todo-backend/, so that tasks survive a restart. Restarts when the code or .env changes.
-    Listens on ::1 too, where there is one and --host is not given.
+    Writes .env with a new BETTER_AUTH_SECRET when there is none. Without DATABASE_URL it starts an embedded
+    PostgreSQL, whose data stay in .todo-backend/, so that tasks survive a restart. Restarts when the code or .env
+    changes. Listens on ::1 too, where there is one and --host is not given.
     """
     from todo_backend.cli.dev import dev
 
@@ -61,7 +61,7 @@ def serve(
     port: Port = 8000,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
 ) -> None:
-    """Run it with a configuration that is complete.
+    """Run the service with a complete configuration.
 
     DATABASE_URL, and BETTER_AUTH_SECRET or a key set, must be set, in the environment or in .env.
     """
@@ -76,8 +76,8 @@ def serve(
 
 @app.command()
 def token(
-    user: Annotated[str, typer.Option(metavar="ID", help="Whose token: its sub claim.")] = DEV_USER,
-    expires: Annotated[str, typer.Option(metavar="TIME", help="How long it is good: 30s, 15m, 12h, 7d.")] = "15m",
+    user: Annotated[str, typer.Option(metavar="ID", help="The user: the token's sub claim.")] = DEV_USER,
+    expires: Annotated[str, typer.Option(metavar="TIME", help="How long it is valid: 30s, 15m, 12h, 7d.")] = "15m",
 ) -> None:
     """Print a token signed with BETTER_AUTH_SECRET."""
     form = re.fullmatch("([0-9]{1,9})([smhd])", expires)
@@ -92,7 +92,7 @@ def token(
 def adopt(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
     """Take over the rows of a table `tasks` that another backend made.
 
-    Says what would be done, and asks. The old table is kept whole, as tasks_before_adopt.
+    Prints a plan and asks before it changes anything. The old table is kept as tasks_before_adopt.
     """
     from todo_backend.cli.adopt import adopt
 
@@ -102,12 +102,12 @@ def adopt(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
 @app.command()
 def check(
     token: Annotated[
-        str | None, typer.Option(metavar="JWT", help="A token to explain, as the frontend sends it.")
+        str | None, typer.Option(metavar="JWT", help="A token to check, as the frontend sends it.")
     ] = None,
 ) -> None:
-    """Say what is well and what is not.
+    """Find what is wrong, and print how to fix it.
 
-    Looks at the settings, the database, Better Auth's key set and, if one is given, a token.
+    Checks the settings, the database, Better Auth's key set and, if one is given, a token.
     """
     import asyncio
 
@@ -133,6 +133,6 @@ def check(
 
 
 def _warn_of_unreadable_lines() -> None:
-    """Tell the lines of .env that cannot be read, but whose variables the environment sets."""
+    """Print the unreadable lines of .env whose variables the environment sets."""
     for line in env_file.unreadable_lines(HINTS, overridden=True).values():
         typer.echo(f"{line} (the environment sets it)", err=True)

@@ -55,9 +55,9 @@ def _serve(listeners: list[socket], change: EnvFileChange) -> None:
     if not _is_set("BETTER_AUTH_SECRET"):
         _write_secret()
         change.forget()
-    TokenSettings.load()  # a bad secret is told before PostgreSQL is started
+    TokenSettings.load()  # reports a bad secret before PostgreSQL starts
     with ExitStack() as stack:
-        database = "the one of DATABASE_URL"
+        database = "as DATABASE_URL says"
         if not _is_set("DATABASE_URL"):
             typer.echo("Starting PostgreSQL ...")
             database = f"embedded PostgreSQL, its data in {DEV_FOLDER}/"
@@ -82,7 +82,7 @@ def _write_secret() -> None:
 
 
 def _introduce(settings: Settings, base_url: str, database: str) -> None:
-    """Print what a newcomer needs to know, and a line to paste."""
+    """Print the addresses, the database and the secret, and a curl line to paste."""
     secret = "the environment" if os.environ.get("BETTER_AUTH_SECRET") else ".env"
     rows = {
         "API": f"{base_url}/api/tasks",
@@ -95,7 +95,7 @@ def _introduce(settings: Settings, base_url: str, database: str) -> None:
     typer.secho("\ntodo-backend is ready\n", bold=True)
     for name, value in rows.items():
         typer.echo("  " + typer.style(f"{name:<10}", fg="cyan") + value)
-    typer.echo(f"\nTry it as {DEV_USER} (the token is good for a day):\n")
+    typer.echo(f"\nTry it as {DEV_USER} (the token is valid for a day):\n")
     token = sign(settings, DEV_USER, lifetime=DEV_TOKEN_LIFETIME)
     typer.secho(_curl(f"{base_url}/api/tasks", token) + "\n", fg="green")
     typer.echo("Ctrl-C stops the server.\n")
@@ -104,7 +104,7 @@ def _introduce(settings: Settings, base_url: str, database: str) -> None:
 def _curl(url: str, token: str) -> str:
     """Return a line to paste into a terminal."""
     if sys.platform == "win32":
-        # PowerShell's own `curl` is another program, and no way to quote JSON suits both it and cmd.exe.
+        # `curl` alone is another program in PowerShell, which also quotes JSON otherwise than cmd.exe.
         return f'curl.exe "{url}" -H "Authorization: Bearer {token}"'
     body = '{"title": "Buy milk"}'
     return f"curl '{url}' -H 'Content-Type: application/json' -d '{body}' -H 'Authorization: Bearer {token}'"

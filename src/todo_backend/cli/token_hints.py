@@ -1,22 +1,28 @@
-"""How to fix a token that is refused, and a key set that cannot be fetched: what `todo-backend check` prints."""
+"""How to fix a rejected token, and a key set that cannot be fetched: what `todo-backend check` prints."""
 
 SIGN_HS256 = """\
     import { SignJWT } from "jose";
 
     const secret = new TextEncoder().encode(process.env.BETTER_AUTH_SECRET);
 
-    jwt({
-      // The plugin insists on both where there is a `sign`; neither is used to sign.
-      jwks: { remoteUrl: "https://unused.example", keyPairConfig: { alg: "ES256" } },
-      jwt: {
-        sign: (payload) => new SignJWT(payload).setProtectedHeader({ alg: "HS256", typ: "JWT" }).sign(secret),
-      },
-    }),"""
+    export const auth = betterAuth({
+      baseURL: process.env.BETTER_AUTH_URL ?? "http://localhost:3000",
+      plugins: [
+        jwt({
+          // The plugin insists on both where there is a `sign`; neither is used to sign.
+          jwks: { remoteUrl: "https://unused.example", keyPairConfig: { alg: "ES256" } },
+          jwt: {
+            definePayload: () => ({}), // without it the whole row of the user is in the token
+            sign: (payload) => new SignJWT(payload).setProtectedHeader({ alg: "HS256", typ: "JWT" }).sign(secret),
+          },
+        }),
+      ],
+    });"""
 
-# How to fix a token that is refused. In braces: what the token says, and what is expected.
+# By InvalidToken.hint. In braces: what the token has, and what is expected.
 HINTS = {
     "algorithm": f"""\
-If the jwt plugin signs as it comes, set BETTER_AUTH_URL in .env to the frontend's address,
+If the jwt plugin has its default configuration, set BETTER_AUTH_URL in .env to the frontend's address,
 such as http://localhost:3000, so that its key set is used; or NEON_AUTH_BASE_URL, if it is Neon Auth.
 Then restart the service.
 Or let the plugin sign with the shared secret. In auth.ts:
@@ -49,6 +55,9 @@ Then: const { data } = await authClient.token(), and send data.token.
 Without a user who is signed in, data is null.""",
     "crit": """\
 Leave crit out of the token's header: setProtectedHeader in auth.ts.""",
+    "empty": """\
+Send the token that authClient.token() returns: const { data } = await authClient.token(), then data.token.
+Without a user who is signed in, data is null.""",
     "expired": """\
 Fetch a new one with authClient.token(). If it is new, set the clocks: here it is {now},
 and the token expired at {exp}.""",
@@ -62,9 +71,9 @@ leave it out there, or set BETTER_AUTH_ISSUER in .env to the same. Then restart 
 Set {variable} in .env to the Better Auth that signed the token, and restart the service.
 After a change of its keys, try again in ten seconds.""",
     "malformed": """\
-Copy the token whole, and nothing else: three parts of letters, digits, - and _, with a dot between them.""",
+Copy the whole token, and nothing else: three parts of letters, digits, - and _, with a dot between them.""",
     "milliseconds": """\
-The token's iat or nbf counts milliseconds. The times of a token count seconds: Math.floor(Date.now() / 1000).""",
+The token's iat or nbf is in milliseconds. The times of a token are in seconds: Math.floor(Date.now() / 1000).""",
     "neon": """\
 The token has iss {iss} and aud {aud}, and {expected} is expected.
 Set NEON_AUTH_BASE_URL in .env to the Auth URL of the Neon project that signed the token,
@@ -73,18 +82,18 @@ and restart the service.""",
 Set BETTER_AUTH_SECRET in .env to the one that Better Auth has, and restart the service.""",
     "number": """\
 The token expired before it was issued: jwt.expirationTime in auth.ts is a number,
-which Better Auth takes for seconds since 1970. Give the time from now on: expirationTime: "15m".""",
+which Better Auth reads as seconds since 1970. Write a duration: expirationTime: "15m".""",
     "quotes": """\
 Send data.token as it is, not JSON.stringify(data.token), and paste it here without quotation marks.""",
     "secret": """\
-Check that the token was copied whole.
-Give both sides the same BETTER_AUTH_SECRET, to the letter, and restart both.""",
+Check that the whole token was copied.
+Give both sides exactly the same BETTER_AUTH_SECRET, and restart both.""",
     "size": """\
 Better Auth puts the whole user into the token, a picture included. In auth.ts:
 
     jwt({ jwt: { definePayload: () => ({}) } }),""",
     "type": """\
-The token is made for something else. If you sign it yourself: setProtectedHeader({ alg: "HS256", typ: "JWT" })""",
+The token is for another purpose. If you sign it yourself: setProtectedHeader({ alg: "HS256", typ: "JWT" })""",
     "unsupported": f"""\
 Let the jwt plugin sign with the shared secret. In auth.ts:
 
@@ -94,14 +103,17 @@ The token is valid from {begins} on, and here it is {now}. Wait, or leave nbf ou
 If it should be valid now, set the clocks of both machines.""",
 }
 
-# How to fix a key set that cannot be fetched.
+# By NoKeySet.hint.
 KEY_SET_HINTS = {
     "empty": """\
 Leave jwks.keyPairConfig out of the jwt plugin's options in auth.ts.""",
     "format": """\
-Something else than Better Auth answers there. Set BETTER_AUTH_URL in .env to Better Auth's baseURL.
-If it is a page of the application, such as its login: leave /api/auth out of the matcher of
+That address is not Better Auth's. Set BETTER_AUTH_URL in .env to Better Auth's baseURL.
+If it is a page of the application, such as its login, leave /api/auth out of the matcher of
 proxy.ts (middleware.ts).""",
+    "itself": """\
+BETTER_AUTH_URL in .env is the address of this service. Set it to Better Auth's, which is the frontend's,
+such as http://localhost:3000, or leave it out.""",
     "neon": """\
 Paste the Auth URL as Neon gives it into NEON_AUTH_BASE_URL, such as
 https://ep-NAME.neonauth.REGION.aws.neon.tech/neondb/auth""",
@@ -111,10 +123,11 @@ If Better Auth is not mounted at /api/auth: set BETTER_AUTH_URL with its path, s
 If the plugin has jwks.jwksPath: set BETTER_AUTH_JWKS_URL to the whole URL.
 If the plugin signs HS256 by jwt.sign: it has no key set; leave BETTER_AUTH_URL out, and set BETTER_AUTH_SECRET.""",
     "proxy": """\
-The environment has an HTTP proxy. Where it does not lead there, leave the host out of it:
+The environment has an HTTP proxy. If the proxy does not reach the key set, exclude the host:
 NO_PROXY={host}""",
     "redirect": """\
-Redirects are followed within an origin only. Set BETTER_AUTH_URL in .env to the address that answers itself.""",
+Redirects are followed within an origin only.
+Set BETTER_AUTH_URL in .env to the address that answers without a redirect.""",
     "status": """\
 Better Auth's own log says why. Without its table jwks, run its migration: npx auth@latest migrate""",
     "unreachable": """\

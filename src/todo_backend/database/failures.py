@@ -195,7 +195,7 @@ def describe(error: BaseException) -> str:
         return cause.diag.message_primary
     reasons = [reason for _, reason in _attempts(cause)]
     reasons = [reason for reason in reasons if _refusal(reason)] or reasons
-    distinct = {_without_address(reason): " ".join(reason.split()) for reason in reversed(reasons)}
+    distinct = {_without_address(reason): _one_line(reason) for reason in reversed(reasons)}
     return "; ".join(reversed(distinct.values())) or "no answer in time"
 
 
@@ -254,6 +254,13 @@ def _refusal(reason: str) -> str:
 
 def _without_address(reason: str) -> str:
     return _ATTEMPT.sub(r"\2", reason)
+
+
+def _one_line(text: str) -> str:
+    """Join the lines, each as a sentence: libpq ends the first one without a full stop."""
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    sentences = [line if line[-1] in ".?:;," else f"{line}." for line in lines]
+    return " ".join([*sentences[:-1], *lines[-1:]])
 
 
 def _find(hints: dict[str, str], text: str) -> str:

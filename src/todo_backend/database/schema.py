@@ -30,18 +30,18 @@ class Status(enum.Enum):
 
 # The problem, and the fix.
 _EXPLANATIONS = {
-    Status.CURRENT: ("{table} is up to date", ""),
-    Status.LATER: ("{table} has the schema version {version} of a later release, and can be served", ""),
+    Status.CURRENT: ("the table {table} is up to date", ""),
+    Status.LATER: ("the table {table} has the schema version {version} of a later release, and can be served", ""),
     Status.EMPTY: ("there is no table {table} yet", "Start the service: it makes the table."),
     Status.LOST: (
         "the table {table} is gone",
         "Restore it from a backup if there is one. Start the service: it makes the table again, if need be.",
     ),
     Status.EARLIER: (
-        "{table} has the schema version {version}, not {newest}",
+        "the table {table} has the schema version {version}, not {newest}",
         "Start the service: it applies the migrations.",
     ),
-    Status.UNVERSIONED: ("{table} has no schema version", "Start the service: it takes the table over."),
+    Status.UNVERSIONED: ("the table {table} has no schema version", "Start the service: it takes the table over."),
     Status.FOREIGN: (
         "the table {table} was made by another program",
         "Run `todo-backend adopt`: it takes the rows over, and keeps the old table.",
@@ -168,8 +168,13 @@ class Schema:
 
     @property
     def problem(self) -> str:
-        """What the status means, in words that name the table; also where all is well."""
+        """What the status means, as a part of a sentence that names the table; also of a current one."""
         return self._fill(_EXPLANATIONS[self.status][0])
+
+    @property
+    def summary(self) -> str:
+        """The same as a sentence of its own, without a full stop."""
+        return self.problem[0].upper() + self.problem[1:]
 
     @property
     def hint(self) -> str:

@@ -93,7 +93,7 @@ class Database:
                 " `todo-backend check` prints the statement that gives the privileges."
             )
         if found.status is Status.LATER:
-            log.warning("The table %s", found.problem)
+            log.warning("%s", found.summary)
         log.info("The database is ready")
         self.table = found.table
         self.ready = True
