@@ -19,6 +19,7 @@ from todo_backend.database.startup import open_database
 from todo_backend.database.statement import Statement
 from todo_backend.http.body import BodyLimitMiddleware
 from todo_backend.http.cors import ListedOriginsMiddleware
+from todo_backend.http.endpoints import EndpointMiddleware
 from todo_backend.http.errors import ErrorMiddleware, add_error_handlers
 from todo_backend.http.openapi import declare_bearer, error_responses
 from todo_backend.http.paths import TrailingSlashMiddleware
@@ -72,6 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
             Middleware(AuthMiddleware, verifier=verifier),
             Middleware(BodyLimitMiddleware),
             Middleware(TrailingSlashMiddleware, prefix=router.prefix),
+            Middleware(EndpointMiddleware),
         ],
     )
     add_error_handlers(app)

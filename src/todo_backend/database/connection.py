@@ -12,6 +12,9 @@ import psycopg
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
+from psycopg.pq.abc import PGconn
+
+from todo_backend.database.results import ResultReader
 
 # Seconds for an attempt to connect to one address, unless the URL has a connect_timeout. TCP, TLS, SCRAM and the
 # start of a session take 7 to 8 round trips: 4 s at 500 ms. A Neon compute that has to wake up comes on top.
@@ -32,6 +35,7 @@ class Connection(psycopg.AsyncConnection[Any]):
     """A connection of the pool, in autocommit: every statement is its own transaction.
 
     Attributes:
+        results: runs the store's statements, past psycopg's cursors.
         give_back: set while SQLAlchemy has the connection: its way to return it, in place of closing it.
         timeout: seconds for each statement of SQLAlchemy's.
         first_timeout: the same for the first of them: less by the wait for the connection.
@@ -40,6 +44,10 @@ class Connection(psycopg.AsyncConnection[Any]):
     give_back: Callable[[], Awaitable[None]] | None = None
     timeout = DATABASE_TIMEOUT
     first_timeout: float | None = None
+
+    def __init__(self, pgconn: PGconn) -> None:
+        super().__init__(pgconn)
+        self.results = ResultReader(pgconn)
 
     @classmethod
     async def open(cls, url: str) -> Self:
@@ -98,6 +106,7 @@ class Connection(psycopg.AsyncConnection[Any]):
         Raises:
             StatementTimeout: the time is over.
         """
+        self.results.stop()
         if self.give_back is None:
             return await super().wait(gen, *args, **options)
         seconds = self.timeout if self.first_timeout is None else self.first_timeout
@@ -113,7 +122,12 @@ class Connection(psycopg.AsyncConnection[Any]):
         if self.give_back:
             await self.give_back()
         else:
-            await super().close()
+            self.finish()
+
+    def finish(self) -> None:
+        """Close the connection without a word to the server."""
+        self.results.stop()
+        self.pgconn.finish()
 
 
 def time_left(waited: float, timeout: float = DATABASE_TIMEOUT) -> float:

@@ -112,7 +112,7 @@ class ConnectionPool:
             return
         connection = attempt.result()
         if connection.was_closed_by_server():  # which stopped while it was opened
-            connection.pgconn.finish()
+            connection.finish()
             self._on_failure(psycopg.OperationalError("the server closed the new connection"), waiters)
             return
         self._last_error = ""
@@ -140,4 +140,4 @@ class ConnectionPool:
 
     def _discard(self, connection: Connection) -> None:
         self._open -= 1
-        connection.pgconn.finish()
+        connection.finish()

@@ -12,11 +12,10 @@ from typing import Any
 import psycopg
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
-from psycopg.pq.abc import PGconn, PGresult
 from sqlalchemy import Select, UpdateBase
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-from todo_backend.database.connection import CANCEL_TIMEOUT
+from todo_backend.database.connection import CANCEL_TIMEOUT, Connection
 
 
 class Statement:
@@ -33,7 +32,7 @@ class Statement:
         self.names = compiled.positiontup or ()
         self.is_read = executable.is_select
 
-    async def run_on(self, connection: psycopg.AsyncConnection[Any], values: Mapping[str, Any]) -> bytes:
+    async def run_on(self, connection: Connection, values: Mapping[str, Any]) -> bytes:
         """Return the value as PostgreSQL writes it, in UTF-8; empty where it is null, or there is no row.
 
         The statement and its values go in one message, and nothing is prepared by name. On cancellation, a cancel
@@ -43,9 +42,8 @@ class Statement:
             psycopg.Error: what the server says, or that the connection is lost.
         """
         parameters = [None if values[name] is None else str(values[name]).encode() for name in self.names]
-        connection.pgconn.send_query_params(self.sql, parameters)
         try:
-            result = await _receive(connection.pgconn)
+            result = await connection.results.run(self.sql, parameters)
         except asyncio.CancelledError:
             with contextlib.suppress(psycopg.Error):
                 await connection.cancel_safe(timeout=CANCEL_TIMEOUT)
@@ -55,45 +53,3 @@ class Statement:
             error.args = (error.diag.message_primary,)  # without the detail, which can be the row, for the log
             raise error
         return (result.get_value(0, 0) if result.ntuples else None) or b""
-
-
-async def _receive(pgconn: PGconn) -> PGresult:
-    """Send what is queued, and return the result (https://www.postgresql.org/docs/current/libpq-async.html).
-
-    The last result counts: an error at the commit follows the rows.
-    """
-    loop = asyncio.get_running_loop()
-    received: asyncio.Future[PGresult] = loop.create_future()
-    results: list[PGresult] = []
-    socket = pgconn.socket  # which libpq closes when the connection is lost, and others may then be given
-
-    def advance() -> None:
-        if received.done():  # what comes now is for whoever uses the connection next
-            return
-        try:
-            if not pgconn.flush():
-                loop.remove_writer(socket)
-            pgconn.consume_input()
-            while not pgconn.is_busy():
-                result = pgconn.get_result()
-                if result is None:
-                    stop()
-                    received.set_result(results[-1])
-                    return
-                results.append(result)
-        except psycopg.OperationalError as error:
-            stop()
-            received.set_exception(error)
-
-    def stop() -> None:
-        loop.remove_reader(socket)
-        loop.remove_writer(socket)
-
-    loop.add_reader(socket, advance)
-    if pgconn.flush():  # the network takes no more for now
-        loop.add_writer(socket, advance)
-    try:
-        return await received
-    except asyncio.CancelledError:
-        stop()
-        raise

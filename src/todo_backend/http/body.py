@@ -56,6 +56,7 @@ class BodyLimitMiddleware:
             raise BodyTooSlow from None
         if body is None:
             return
+        scope.setdefault("state", {})["body"] = body  # for EndpointMiddleware
 
         replayed = False
 
