@@ -6,6 +6,9 @@ import hashlib
 import hmac
 import itertools
 import json
+import os
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -377,3 +380,13 @@ def test_a_route_without_the_middleware_is_not_open() -> None:
 def test_the_user_is_in_the_state_of_the_request() -> None:
     request = Request({"type": "http", "state": {"user": {"id": "me"}}})
     assert asyncio.run(get_current_user(request)) == {"id": "me"}
+
+
+def test_without_a_key_set_nothing_asymmetric_is_loaded() -> None:
+    """cryptography takes 10 MB in each worker."""
+    loaded = "import sys, todo_backend.main; print(sorted({'cryptography', 'httpx', 'jwt'} & sys.modules.keys()))"
+    environment = os.environ | {"DATABASE_URL": "postgresql:///unused", "BETTER_AUTH_SECRET": SECRET}
+    printed = subprocess.run(
+        [sys.executable, "-c", loaded], env=environment, capture_output=True, text=True, check=True
+    )
+    assert printed.stdout == "[]\n"

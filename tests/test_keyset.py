@@ -197,11 +197,11 @@ def test_an_accepted_token_is_remembered(monkeypatch: pytest.MonkeyPatch, lifeti
     whole = make(GOOD | {"exp": clock + lifetime})
     verify = Verifier(SECRET.encode()).verify
     assert asyncio.run(verify(whole)) == "user"
-    monkeypatch.setattr(verifier_module, "_jws", None)  # nothing can be verified any more
+    monkeypatch.setattr(verifier_module, "parse_header", None)  # nothing can be verified any more
     clock += remembered - 0.1
     assert asyncio.run(verify(whole)) == "user"
     clock += 0.1
-    with pytest.raises(AttributeError, match="decode"):
+    with pytest.raises(TypeError):
         asyncio.run(verify(whole))
 
 

@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import jwt
-
 from todo_backend.auth.tokens import ASYMMETRIC
 from todo_backend.http import strict_json
 from todo_backend.http.errors import TodoError
 
 if TYPE_CHECKING:
     import httpx
+    import jwt
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +63,13 @@ class KeySet:
         self._stale_at = 0.0
 
     async def find(
-        self, key_id: object, algorithm: str, *, deadline: float | None = None, newer_than: jwt.PyJWK | None = None
-    ) -> jwt.PyJWK | None:
+        self,
+        key_id: object,
+        algorithm: str,
+        *,
+        deadline: float | None = None,
+        newer_than: "jwt.PyJWK | None" = None,
+    ) -> "jwt.PyJWK | None":
         """Return the one key of this id, or of any if the token names none, that is for this algorithm.
 
         Args:
@@ -92,7 +96,7 @@ class KeySet:
     def _is_fetching(self) -> bool:
         return self._fetch is not None and not self._fetch.done()
 
-    def _find(self, key_id: object, algorithm: str) -> jwt.PyJWK | None:
+    def _find(self, key_id: object, algorithm: str) -> "jwt.PyJWK | None":
         found = [
             key
             for key in self._keys or ()
@@ -124,7 +128,7 @@ class KeySet:
         self._next_fetch = time.monotonic() + (RETRY_DELAY if self._keys is None else COOLDOWN)
 
 
-async def fetch(url: str) -> list[jwt.PyJWK]:
+async def fetch(url: str) -> "list[jwt.PyJWK]":
     """Return the keys at a URL that can verify tokens; others are passed over (RFC 7517, section 5).
 
     Raises:
@@ -161,7 +165,9 @@ def _origin(url: "httpx.URL") -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
 
 
-def _read(data: Any) -> jwt.PyJWK | None:
+def _read(data: Any) -> "jwt.PyJWK | None":
+    import jwt  # and with it cryptography
+
     try:
         key = jwt.PyJWK(data)
     except (jwt.PyJWTError, AttributeError, LookupError, RuntimeError):

@@ -3,8 +3,6 @@
 import re
 from urllib.parse import urlsplit
 
-from jwt import InvalidKeyError
-from jwt.algorithms import HMACAlgorithm
 from pydantic import SecretStr
 
 # Shorter HS256 keys are refused: RFC 7518, section 3.2.
@@ -20,11 +18,20 @@ def valid_secret(secret: SecretStr) -> SecretStr:
         raise ValueError("is not UTF-8") from None
     if length < SECRET_MIN_BYTES:
         raise ValueError(f"is too short, {length} bytes")
+    if " " in secret.get_secret_value():  # as in every such key
+        _refuse_public_key(secret)
+    return secret
+
+
+def _refuse_public_key(secret: SecretStr) -> None:
+    """Whoever knows a public key could sign with it (RFC 8725, section 2.1)."""
+    from jwt import InvalidKeyError  # and with it cryptography
+    from jwt.algorithms import HMACAlgorithm
+
     try:
         HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret.get_secret_value())
     except InvalidKeyError:
         raise ValueError("is a key in PEM or SSH form") from None
-    return secret
 
 
 def valid_url(url: str) -> str:
