@@ -389,4 +389,4 @@ def test_without_a_key_set_nothing_asymmetric_is_loaded() -> None:
     printed = subprocess.run(
         [sys.executable, "-c", loaded], env=environment, capture_output=True, text=True, check=True
     )
-    assert printed.stdout == "[]\n"
+    assert printed == "[]\n"
