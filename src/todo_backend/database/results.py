@@ -20,6 +20,7 @@ class ResultReader:
         self._pgconn = pgconn
         self._loop: asyncio.AbstractEventLoop | None = None  # while the socket is registered with it
         self._socket = -1  # libpq may have closed it since
+        self._is_sending = False
         self._received: asyncio.Future[PGresult] | None = None
         self._results: list[PGresult] = []
 
@@ -39,7 +40,8 @@ class ResultReader:
         if self._loop is None:
             self._loop, self._socket = loop, self._pgconn.socket
             loop.add_reader(self._socket, self._advance)
-        if self._pgconn.flush():  # the network takes no more for now
+        self._is_sending = self._pgconn.flush() > 0  # the network takes no more for now
+        if self._is_sending:
             loop.add_writer(self._socket, self._advance)
         try:
             return await self._received
@@ -59,7 +61,8 @@ class ResultReader:
             self.stop()  # the server closes the idle connection, or answers a query that was cancelled
             return
         try:
-            if not self._pgconn.flush():
+            if self._is_sending and not self._pgconn.flush():
+                self._is_sending = False
                 self._loop.remove_writer(self._socket)
             self._pgconn.consume_input()
             while not self._pgconn.is_busy():

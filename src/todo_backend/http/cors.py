@@ -2,12 +2,14 @@
 
 import re
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Send
 
 _FIELD_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)  # RFC 9110, section 5.1
+
+VARY = (b"vary", b"Origin")
 
 
 class ListedOriginsMiddleware(CORSMiddleware):
@@ -26,6 +28,11 @@ class ListedOriginsMiddleware(CORSMiddleware):
             allow_credentials=True,
             expose_headers=("Retry-After", "WWW-Authenticate"),
         )
+        # What Starlette would put together anew for each response.
+        always = [(name.lower().encode(), value.encode()) for name, value in self.simple_headers.items()]
+        self._headers = {
+            origin: [*always, (b"access-control-allow-origin", origin.encode()), VARY] for origin in origins
+        }
 
     def preflight_response(self, request_headers: Headers) -> Response:
         if not self.is_allowed_origin(request_headers["origin"]):
@@ -38,9 +45,6 @@ class ListedOriginsMiddleware(CORSMiddleware):
         return response
 
     async def send(self, message: Message, send: Send, request_headers: Headers) -> None:
-        if self.is_allowed_origin(request_headers.get("origin", "")):
-            await super().send(message, send, request_headers)
-            return
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message).add_vary_header("Origin")
+            message["headers"].extend(self._headers.get(request_headers.get("origin", ""), [VARY]))
         await send(message)
