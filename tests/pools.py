@@ -1,7 +1,9 @@
-"""Connection pools compared, far from the database: `python -m tests.pools`, for docs/performance.md.
+"""Connection pools and ways to run a statement compared: `python -m tests.pools`, for docs/performance.md.
 
-psycopg_pool's, SQLAlchemy's and this service's, each of ten connections, to a PostgreSQL with TLS and SCRAM. Each
-looks at a connection before it lends it, without a round trip, as this service does.
+The pools are psycopg_pool's, SQLAlchemy's and this service's, each of ten connections, to a PostgreSQL with TLS and
+SCRAM. Each looks at a connection before it lends it, without a round trip, as this service does.
+
+The statement is a `SELECT` of one row on one connection, by psycopg's cursors and by this service's Statement.
 """
 
 import asyncio
@@ -12,9 +14,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import uvloop
-from psycopg import AsyncConnection, Error, OperationalError
+from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor, Error, OperationalError
 from psycopg_pool import AsyncConnectionPool
-from sqlalchemy import event
+from sqlalchemy import Integer, bindparam, event, select
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -22,11 +24,14 @@ from tests.proxy import Proxy
 from tests.rig.postgres import Server, tls_postgres
 from todo_backend.database.connection import Connection
 from todo_backend.database.pool import ConnectionPool
+from todo_backend.database.statement import Statement
 
 SIZE = 10
 CHECKOUTS = 2000
 TIMEOUT = 6.0  # seconds for a request
 OUTAGE = 20.0  # seconds
+
+ONE = Statement(select(bindparam("number", type_=Integer)))
 
 Lend = Callable[[], AbstractAsyncContextManager[AsyncConnection[Any]]]
 
@@ -125,6 +130,27 @@ async def checkout(lend: Lend) -> float:
     return least
 
 
+async def statement(way: str, url: str) -> float:
+    """Return the processor time of a statement on one connection, in microseconds."""
+    async with await Connection.open(url) as connection:
+        cursor = {"AsyncCursor": AsyncCursor, "AsyncRawCursor": AsyncRawCursor}.get(way, AsyncCursor)(connection)
+        placeholder = "$1" if way == "AsyncRawCursor" else "%s"
+
+        async def run() -> object:
+            if way == "Statement":
+                return await ONE.run_on(connection, {"number": 1})
+            await cursor.execute(f"SELECT {placeholder}::int", [1])
+            return await cursor.fetchone()
+
+        least = float("inf")
+        for _ in range(7):
+            began = time.process_time()
+            for _ in range(CHECKOUTS):
+                await run()
+            least = min(least, (time.process_time() - began) / CHECKOUTS * 1e6)
+        return least
+
+
 async def seconds_until_served(lend: Lend, proxy: Proxy) -> float:
     """Ask during an outage, and return the seconds from its end to the first answer."""
     proxy.refuse()
@@ -153,6 +179,11 @@ async def measure(pool: Callable[[str], AbstractAsyncContextManager[Lend]], serv
 
 
 async def main(server: Server) -> None:
+    print("| a statement by | processor time |")
+    print("|---|---|")
+    for way in ("AsyncCursor", "AsyncRawCursor", "Statement"):
+        print(f"| {way} | {await statement(way, server.url()):.0f} us |", flush=True)
+    print()
     print("| pool | round trip | checkout | first after sleep | tenth of ten after it | after an outage of 20 s |")
     print("|---|---|---|---|---|---|")
     for pool in (sqlalchemys, psycopgs, ours):
