@@ -148,7 +148,7 @@ def test_five_hundred_requests_have_the_same_answers_with_it_and_without(
     direct = answers(application(database))
     admin.execute(f"CREATE DATABASE {database}_without")
     without = application(f"{database}_without")
-    without.user_middleware = [each for each in without.user_middleware if each.cls is not EndpointMiddleware]
+    without.user_middleware = [each for each in without.user_middleware if each.cls != EndpointMiddleware]
     assert len(without.user_middleware) == len(service.user_middleware) - 1
     expected = answers(without)
     assert len(expected) >= 500
@@ -164,7 +164,8 @@ def test_it_knows_every_endpoint_of_the_tasks() -> None:
 
 
 async def of_request(request: Request) -> str:
-    return request.path_params["name"]
+    name: str = request.path_params["name"]
+    return name
 
 
 async def of_generator(request: Request) -> AsyncIterator[str]:

@@ -193,7 +193,9 @@ def test_a_later_releases_schema_is_served(tmp_path: Path, here: Database) -> No
     assert "The table public.tasks has the schema version 9999 of a later release, and can be served" in log
     ended = invoke(tmp_path, "check", DATABASE_URL=here.url, BETTER_AUTH_SECRET=SECRET)
     assert ended.returncode == 0
-    assert check_rows(ended)["Schema"].startswith("ok The table public.tasks has the schema version 9999 of a later release")
+    assert check_rows(ended)["Schema"].startswith(
+        "ok The table public.tasks has the schema version 9999 of a later release"
+    )
     assert snapshot(here.url) == before
 
 
