@@ -2,7 +2,6 @@
 
 import multiprocessing
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,13 +10,12 @@ from typer import Option
 
 from bench import report
 from bench.measure import Bench
-from bench.stacks import FASTIFY, ONE_WORKER, OTHER_CORES, OURS, STACKS, TWO_WORKERS, build, pin, postgres
+from bench.stacks import FASTIFY, ONE_WORKER, OTHER_CORES, OURS, ROOT, STACKS, TWO_WORKERS, build, pin, postgres
 from bench.workload import BESIDE, OPERATIONS
 
 PARTS = ("start", "load", "trips", "beside", "workers", "tokens")
-DOCS = Path(__file__).parent.parent / "docs"
 
-app = typer.Typer(pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
@@ -28,7 +26,7 @@ def main(
     parts: Annotated[str, Option(help=f"Some of {','.join(PARTS)}; all, or load with --operations.")] = "",
     clients: Annotated[str, Option(help="Numbers of clients for the load.")] = "16,64",
     rounds: Annotated[int, Option(help="Rounds that count.")] = 7,
-    seconds: Annotated[float, Option(help="Seconds of load in a run.")] = 0.6,
+    seconds: Annotated[float, Option(help="Seconds of load in a run.")] = 0.5,
     quick: Annotated[bool, Option("--quick", help="Few short rounds.")] = False,
     write: Annotated[bool, Option("--write", help="Write docs/performance.md and its chart.")] = False,
 ) -> None:
@@ -39,6 +37,8 @@ def main(
     asked = [STACKS.get(name) or build(name) for name in names]
     compared = [stack for stack in asked if stack.command[0] != "node" or (FASTIFY / "node_modules").exists()]
     chosen = operations.split(",")
+    if unknown := set(chosen) - set(OPERATIONS):
+        raise typer.BadParameter(f"Unknown operations: {', '.join(unknown)}.")
     default = ",".join(PARTS) if chosen == [*OPERATIONS] else "load"
 
     pin(OTHER_CORES)
@@ -60,8 +60,8 @@ def main(
     text = "\n\n".join([*without, report.text(bench, compared, chosen)])
     print(text)
     if write:
-        report.write(DOCS / "performance.md", text)
-        (DOCS / "performance.svg").write_text(report.chart(bench, compared, chosen))
+        report.write(ROOT / "docs" / "performance.md", text)
+        (ROOT / "docs" / "performance.svg").write_text(report.chart(bench, compared, chosen))
 
 
 if __name__ == "__main__":
