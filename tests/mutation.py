@@ -53,6 +53,7 @@ TESTS = {
     "http/validation.py": ["test_errors", "test_tasks"],
     "tasks/models.py": ["test_tasks", "test_errors", "test_openapi", "test_statement", "test_database"],
     "tasks/routes.py": ["test_tasks", "test_openapi", "test_errors"],
+    "tasks/ownership.py": ["test_tasks", "test_model"],
     "tasks/store.py": ["test_tasks", "test_model"],
 }
 SLOW = {  # on demand: their tests wait for time limits

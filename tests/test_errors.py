@@ -18,7 +18,7 @@ from todo_backend.http.body import BodyLimitMiddleware
 from todo_backend.http.errors import ErrorMiddleware, TodoError, handle_http_exception
 from todo_backend.http.paths import TrailingSlashMiddleware, not_found_detail
 from todo_backend.http.validation import handle_invalid_request
-from todo_backend.tasks.store import TaskNotFound
+from todo_backend.tasks.ownership import TaskNotFound
 
 ASTRAL = "\N{GRINNING FACE}"  # one code point, two UTF-16 units, four bytes
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.service import WAITING, Service, bearer, wait_until
 from todo_backend.database.executor import Executor
-from todo_backend.tasks import store
+from todo_backend.tasks import ownership, store
 
 OPERATIONS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "/api/tasks/{}", None),
@@ -291,5 +291,5 @@ def test_a_task_that_comes_between_is_not_found_by_its_owner() -> None:
         async def run(self, *_: object) -> bytes:
             return answers.pop(0)
 
-    with pytest.raises(store.TaskNotFound):
+    with pytest.raises(ownership.TaskNotFound):
         asyncio.run(store.get_task(Scripted(), "me", 1))

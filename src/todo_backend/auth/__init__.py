@@ -1,1 +1,1 @@
-"""From the bearer header to the user: docs/spec.md, "Authentication & JWT Verification"."""
+"""Verification of the bearer token, which gives the user: docs/spec.md, "Authentication & JWT Verification"."""

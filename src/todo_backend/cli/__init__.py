@@ -1,1 +1,1 @@
-"""The console program: docs/spec.md, "Startup & CORS Configuration"."""
+"""The commands of the console program `todo-backend`: docs/spec.md, "Startup & CORS Configuration"."""

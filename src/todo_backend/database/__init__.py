@@ -1,1 +1,1 @@
-"""PostgreSQL: docs/spec.md, "Database Schema & Connection"."""
+"""Connection pool, schema and errors of PostgreSQL: docs/spec.md, "Database Schema & Connection"."""

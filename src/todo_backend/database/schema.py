@@ -1,4 +1,4 @@
-"""The state of the schema: which table `tasks` is there, who made it, and whether it can be served."""
+"""The state of the schema: whether there is a table `tasks`, who made it, and whether it can be served."""
 
 import enum
 import re
@@ -14,7 +14,7 @@ from todo_backend.database.migrations import VERSION_TABLE, VERSIONS
 
 
 class Status(enum.Enum):
-    """What a start finds. The comment says what it does about it."""
+    """The states of the schema. The comments say what a start does about them."""
 
     CURRENT = enum.auto()  # serve it
     LATER = enum.auto()  # a later release's, with every column that is used: serve it, with a warning
@@ -61,7 +61,8 @@ _EXPLANATIONS = {
     ),
 }
 
-# Type, NOT NULL, identity and default of each column, the same in every release so far.
+# Type, NOT NULL, identity and default of each column as migration 0001 makes it. This recognises a table without a
+# version, and stays as it is when there are later migrations.
 _OURS = {
     "id": ["bigint", True, "d", None],
     "user_id": ["text", True, "", None],

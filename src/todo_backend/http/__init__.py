@@ -1,1 +1,1 @@
-"""Errors, validation errors, paths, request bodies, CORS, OpenAPI: docs/spec.md, "Error Handling & Validation"."""
+"""Error responses, request bodies, paths, CORS and OpenAPI: docs/spec.md, "Error Handling & Validation"."""

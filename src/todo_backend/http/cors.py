@@ -1,4 +1,4 @@
-"""CORS: docs/spec.md, "Startup & CORS Configuration"."""
+"""CORS: what a listed origin may do. The form of an origin is in settings/cors_origins.py."""
 
 import re
 

@@ -2,8 +2,8 @@
 
 TodoError
     ├── Unauthorized         401  auth/middleware.py
-    ├── TaskNotOwned         403  tasks/store.py
-    ├── TaskNotFound         404  tasks/store.py
+    ├── TaskNotOwned         403  tasks/ownership.py
+    ├── TaskNotFound         404  tasks/ownership.py
     ├── BodyTooSlow          408  http/body.py
     ├── BodyTooLarge         413  http/body.py
     ├── StatementRefused     500  database/executor.py

@@ -1,1 +1,1 @@
-"""uvicorn, its limits, and signals: docs/spec.md, "Startup & CORS Configuration"."""
+"""uvicorn with timeouts, limits and signal handling: docs/spec.md, "Startup & CORS Configuration"."""

@@ -1,4 +1,4 @@
-"""The environment, validated once: docs/spec.md, "Assumptions & Env Vars Usage"."""
+"""The environment variables, read and validated: docs/spec.md, "Assumptions & Env Vars Usage"."""
 
 from todo_backend.settings.errors import CannotStart, InvalidSettings
 from todo_backend.settings.models import HINTS, Settings, TokenSettings

@@ -8,14 +8,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from todo_backend.settings import env_file
 from todo_backend.settings.conflicts import conflicts, raise_conflict
+from todo_backend.settings.cors_origins import comma_separated, valid_origins
 from todo_backend.settings.database_url import valid_database_url
 from todo_backend.settings.errors import InvalidSettings
 from todo_backend.settings.issuer import Issuer
 from todo_backend.settings.validators import (
     SECRET_MIN_BYTES,
-    comma_separated,
     lower,
-    valid_origins,
     valid_secret,
     valid_url,
 )

@@ -1,14 +1,11 @@
-"""What the values of variables have to be, DATABASE_URL aside."""
+"""Rules for the values of variables; DATABASE_URL and CORS_ORIGINS have modules of their own."""
 
-import re
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-# Shorter HS256 keys are refused: RFC 7518, section 3.2.
+# The least for an HS256 key (RFC 7518, section 3.2).
 SECRET_MIN_BYTES = 32
-
-_ORIGIN = r"https?://([\w.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
 
 
 def valid_secret(secret: SecretStr) -> SecretStr:
@@ -42,14 +39,6 @@ def valid_url(url: str) -> str:
     return parts._replace(netloc=parts.netloc.lower()).geturl()
 
 
-def valid_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
-    """Origins as browsers send them (RFC 6454, section 6.2): lower case, no path, no trailing slash."""
-    normal = tuple(origin.strip().rstrip("/").lower() for origin in origins)
-    if not normal or not all(re.fullmatch(_ORIGIN, origin, re.ASCII) for origin in normal):
-        raise ValueError("holds what is not an origin")
-    return tuple(re.sub("^(http://.*):80$|^(https://.*):443$", r"\1\2", origin) for origin in normal)
-
-
 def _is_plain_http(url: str) -> bool:
     try:
         parts = urlsplit(url)
@@ -59,10 +48,6 @@ def _is_plain_http(url: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not extra
     except ValueError:
         return False
-
-
-def comma_separated(value: object) -> object:
-    return tuple(part for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 def lower(value: object) -> object:

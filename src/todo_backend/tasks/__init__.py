@@ -1,1 +1,1 @@
-"""Tasks: docs/spec.md, "API Endpoints", "Data Models (Pydantic + SQLModel)", "Security & Ownership Rules"."""
+"""The tasks: docs/spec.md, "API Endpoints", "Data Models (Pydantic + SQLModel)", "Security & Ownership Rules"."""

@@ -1,18 +1,15 @@
-"""Tasks in PostgreSQL: one statement an operation, and a second one only to tell why there was nothing to do.
+"""Tasks in PostgreSQL: one statement for each operation, in a transaction of its own.
 
-Every statement but OWNER, which only tells a 403 from a 404, names the owner, so that none can touch another user's
-task; and each is its own transaction.
+Each filters by owner, see ownership.py.
 """
 
-from collections.abc import Mapping
 from itertools import chain
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 from sqlalchemy import (
     Column,
     ColumnElement,
     DateTime,
-    Table,
     bindparam,
     case,
     delete,
@@ -28,27 +25,14 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from todo_backend.database.executor import Executor
 from todo_backend.database.statement import Statement
-from todo_backend.http.errors import TodoError
-from todo_backend.tasks.models import Task, TaskCreate, TaskRead, TaskUpdate
+from todo_backend.tasks.models import TaskCreate, TaskRead, TaskUpdate
+from todo_backend.tasks.ownership import owned, owned_task, run_on_owned, tasks
 
 Status = Literal["all", "pending", "completed"]
 
 
-class TaskNotFound(TodoError):
-    status = 404
-    detail = "Task not found"
-
-
-class TaskNotOwned(TodoError):
-    status = 403
-    detail = "You do not own this task"
-
-
-tasks: Table = Task.metadata.tables["tasks"]
-
-
 def _json(column: Column[Any]) -> ColumnElement[Any]:
-    """A column as Pydantic writes it. Times are in UTC, whatever the time zone of the database."""
+    """Return a column in Pydantic's JSON form: times are in UTC, whatever the time zone of the database."""
     if not isinstance(column.type, DateTime):
         return column
     utc = func.timezone(literal_column("'UTC'"), column)
@@ -56,20 +40,19 @@ def _json(column: Column[Any]) -> ColumnElement[Any]:
     return func.replace(digits, literal_column("'.000000'"), literal_column("''"))
 
 
-# The task as every answer holds it, which is TaskRead, written by PostgreSQL.
+# The task as TaskRead has it, written as JSON by PostgreSQL.
 _task = func.json_build_object(
     *chain(*((literal_column(f"'{name}'"), _json(tasks.c[name])) for name in TaskRead.model_fields))
 )
-_owned = (tasks.c.id == bindparam("task_id")) & (tasks.c.user_id == bindparam("owner"))
 
-# now() is when the transaction began, which may be before the change that this one waited for was made;
-# and no clock is trusted not to go back.
+# now() is the start of the transaction: a statement that waited for another would set an earlier time than that one
+# did. And a clock may go back.
 _later = func.greatest(func.clock_timestamp(), tasks.c.updated_at + text("interval '1 microsecond'"))
 
-_list = select(func.json_agg(aggregate_order_by(_task, tasks.c.id))).where(tasks.c.user_id == bindparam("owner"))
+_list = select(func.json_agg(aggregate_order_by(_task, tasks.c.id))).where(owned)
 LIST = Statement(_list)
 LIST_BY_COMPLETED = Statement(_list.where(tasks.c.completed == bindparam("is_completed")))
-GET = Statement(select(_task).where(_owned))
+GET = Statement(select(_task).where(owned_task))
 CREATE = Statement(
     insert(tasks)
     .values(
@@ -82,7 +65,7 @@ CREATE = Statement(
 )
 UPDATE = Statement(
     update(tasks)
-    .where(_owned)
+    .where(owned_task)
     .values(
         title=case((bindparam("has_title"), bindparam("new_title")), else_=tasks.c.title),
         description=case((bindparam("has_description"), bindparam("new_description")), else_=tasks.c.description),
@@ -91,10 +74,9 @@ UPDATE = Statement(
     .returning(_task)
 )
 TOGGLE = Statement(
-    update(tasks).where(_owned).values(completed=~tasks.c.completed, updated_at=_later).returning(_task)
+    update(tasks).where(owned_task).values(completed=~tasks.c.completed, updated_at=_later).returning(_task)
 )
-DELETE = Statement(delete(tasks).where(_owned).returning(_task))
-OWNER = Statement(select(tasks.c.user_id).where(tasks.c.id == bindparam("task_id")))
+DELETE = Statement(delete(tasks).where(owned_task).returning(_task))
 
 
 async def list_tasks(db: Executor, owner: str, status: Status) -> bytes:
@@ -114,13 +96,13 @@ async def get_task(db: Executor, owner: str, task_id: int) -> bytes:
     """Return the task.
 
     Raises:
-        TaskNotFound, TaskNotOwned: so do the three below.
+        TaskNotFound, TaskNotOwned: see ownership.py; the next three raise them, too.
     """
-    return await _run_on_owned(db, GET, owner, task_id)
+    return await run_on_owned(db, GET, owner, task_id)
 
 
 async def update_task(db: Executor, owner: str, task_id: int, task: TaskUpdate) -> bytes:
-    """Return the task with the given fields changed. Where none is given, nothing is, `updated_at` included."""
+    """Return the task with the given fields changed. Without any, nothing changes, nor does `updated_at`."""
     given = task.model_fields_set
     if not given:
         return await get_task(db, owner, task_id)
@@ -130,27 +112,14 @@ async def update_task(db: Executor, owner: str, task_id: int, task: TaskUpdate) 
         "has_description": "description" in given,
         "new_description": task.description,
     }
-    return await _run_on_owned(db, UPDATE, owner, task_id, values)
+    return await run_on_owned(db, UPDATE, owner, task_id, values)
 
 
 async def toggle_task(db: Executor, owner: str, task_id: int) -> bytes:
     """Return the task, completed if it was pending and the other way round; concurrent toggles all count."""
-    return await _run_on_owned(db, TOGGLE, owner, task_id)
+    return await run_on_owned(db, TOGGLE, owner, task_id)
 
 
 async def delete_task(db: Executor, owner: str, task_id: int) -> bytes:
     """Return the task as it was."""
-    return await _run_on_owned(db, DELETE, owner, task_id)
-
-
-async def _run_on_owned(
-    db: Executor, statement: Statement, owner: str, task_id: int, values: Mapping[str, Any] | None = None
-) -> bytes:
-    task = await db.run(statement, {"task_id": task_id, "owner": owner, **(values or {})})
-    return task or await _refuse(db, owner, task_id)
-
-
-async def _refuse(db: Executor, owner: str, task_id: int) -> NoReturn:
-    found = (await db.run(OWNER, {"task_id": task_id})).decode()
-    # If the caller owns it, it was inserted after the first query.
-    raise TaskNotOwned if found and found != owner else TaskNotFound
+    return await run_on_owned(db, DELETE, owner, task_id)

@@ -1,6 +1,9 @@
-"""Alembic's migrations, which come with the package and run at start-up.
+"""Alembic migrations, which run at start-up: docs/spec.md, "Database Schema & Connection".
 
-Alembic itself is imported when there is something to migrate: it takes a tenth of a worker's memory and start.
+A released migration never changes. To change a column, for example by TITLE_MAX_LENGTH in tasks/models.py, add a
+file to versions/; a test compares the models with the migrated table.
+
+Alembic is imported only when there is something to migrate: it takes a tenth of a worker's memory and start.
 """
 
 from pathlib import Path
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 VERSIONS = sorted(path.name.partition("_")[0] for path in (FOLDER / "versions").glob("[0-9]*.py"))
 
-# Not Alembic's own alembic_version, which belongs to whichever other project uses Alembic in this database.
+# Not alembic_version, which belongs to other projects that use Alembic in the same database.
 VERSION_TABLE = "todo_backend_version"
 
 
