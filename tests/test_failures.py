@@ -32,7 +32,7 @@ def error_of(url: str) -> psycopg.Error:
 
 
 def assert_refused(error: Exception, text: str, hint: str) -> None:
-    assert failures.is_refused_connection(error), error
+    assert failures.is_rejected_connection(error), error
     assert not failures.is_unavailable(error)
     assert text in failures.describe(error)
     assert "\n" not in failures.explain(error)
@@ -139,7 +139,7 @@ OUTAGES = {
     "query_wait_timeout": "The service retries",
     "server login has been failing, try again later (server_login_retry)": "The service retries",
     # What a PostgreSQL says whose messages are German: there is no telling, so it is waited for.
-    "Passwort-Authentifizierung für Benutzer »me« fehlgeschlagen": "If the server refuses the user",
+    "Passwort-Authentifizierung für Benutzer »me« fehlgeschlagen": "If the server rejects the user",
 }
 
 
@@ -383,14 +383,14 @@ def test_names_are_not_texts(speaker: Speaker) -> None:
 def test_the_statement_of_an_outage(sqlstate: str) -> None:
     error = psycopg.errors.lookup(sqlstate)("words of any language")
     assert_unavailable(error, "words of any language", "Check that the server runs")
-    assert not failures.is_refused_statement(error)
+    assert not failures.is_rejected_statement(error)
 
 
 @pytest.mark.proves("FAIL-1")
 @pytest.mark.parametrize("sqlstate", ["42501", "55000", "3F000"])
 def test_a_refused_statement(sqlstate: str) -> None:
     error = psycopg.errors.lookup(sqlstate)("words of any language")
-    assert failures.is_refused_statement(error)
+    assert failures.is_rejected_statement(error)
     assert not failures.is_unavailable(error)
     assert "todo-backend check" in failures.explain(DBAPIError("", None, error))
 

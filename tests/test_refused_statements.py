@@ -94,7 +94,7 @@ def test_a_refused_statement_is_an_internal_error_with_its_reason_in_the_log(
         finally:
             application.execute(*(statement.format(role=application.role) for statement in mending))
         assert (answer.status_code, answer.json()) == (500, {"detail": "Internal server error"})
-        assert f"ERROR The database refuses the statement: {reason}" in log
+        assert f"ERROR The database rejects the statement: {reason}" in log
         assert log.count("\n") == 1
         assert client.patch(path).status_code == 200
 
@@ -160,7 +160,7 @@ def test_a_password_that_is_changed(tmp_path: Path, strict: Server) -> None:
         finally:
             strict.execute(f"ALTER ROLE me PASSWORD '{PASSWORD}'")
         assert_unavailable(answer)
-        assert "The database refuses the connection: " in log
+        assert "The database rejects the connection: " in log
         assert 'password authentication failed for user "me". Correct the user and the password' in log
         assert "unavailable" not in log
         service.wait_until_healthy(5)

@@ -90,7 +90,11 @@ def test_a_url_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, url: str) -> N
         ("DATABASE_URL", "postgresql://u:p@host/db?channel_binding=marked", "has a bad channel_binding"),
         ("DATABASE_URL", "postgresql://u:p@host/db?connect_timeout=marked", "has a bad connect_timeout"),
         ("DATABASE_URL", "postgresql://u:\udcffmarked@host/db", "libpq can read"),
-        ("DATABASE_URL", "postgresql://USER:PASSWORD@ep-NAME-pooler/neondb", "still is the example's"),
+        (
+            "DATABASE_URL",
+            "postgresql://USER:PASSWORD@ep-NAME-pooler/neondb",
+            "still has the example's USER:PASSWORD",
+        ),
         ("BETTER_AUTH_SECRET", "", "is not set"),
         ("BETTER_AUTH_SECRET", "marked-" + "x" * 24, "is too short, 31 bytes"),
         ("BETTER_AUTH_SECRET", "marked\udcff" * 10, "is not UTF-8"),

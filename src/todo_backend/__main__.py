@@ -9,7 +9,7 @@ from todo_backend.server import signals
 def main() -> None:
     if sys.argv[1:2] in (["dev"], ["serve"]):
         signals.watch()  # before all else is imported, which takes a second
-        gc.disable()  # looking for garbage makes that a third longer; server.configure() ends this
+        gc.disable()  # garbage collection makes that a third longer; server/run.py, configure(), enables it again
 
     from todo_backend.cli.commands import run
 

@@ -1,4 +1,4 @@
-"""The application: the one place where the parts meet."""
+"""The application: `create_app` puts the parts together."""
 
 import contextlib
 import gc
@@ -62,10 +62,10 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # TrailingSlashMiddleware says why
         redoc_url=None,
         generate_unique_id_function=operation_id,
-        # FastAPI would look for OpenTelemetry's providers in every request. Whoever has them takes this line out.
+        # FastAPI would look for OpenTelemetry's providers in every request. Remove this line if you use them.
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        # From the outside in. Whatever fails inside ErrorMiddleware gets CORS header fields on its answer, and
-        # a request without a valid token is refused before its body is read.
+        # From the outside in. Error responses of ErrorMiddleware get CORS headers, and a request
+        # without a valid token is rejected before its body is read.
         middleware=[
             Middleware(NoStoreMiddleware),
             Middleware(ListedOriginsMiddleware, origins=settings.cors_origins),

@@ -1,4 +1,4 @@
-"""What the claims of a token have to be (RFC 7519)."""
+"""Rules for the claims of a token: times with their leeway, and the user id (RFC 7519)."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from todo_backend.auth.tokens import SESSION_COOKIE, InvalidToken, is_user_id
 
 LEEWAY = 30  # seconds that the clocks of two machines may differ
 
-# Python's integers and JSON's 1e999 know no bounds; JavaScript's dates end well below this many seconds.
+# The largest time. Python's integers have no limit, and 1e999 is infinity; JavaScript's dates end far below this.
 _MAX_NUMERIC_DATE = 2**53
 
 

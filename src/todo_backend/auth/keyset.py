@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 JWKS_TIMEOUT = 60.0  # seconds for a fetch: `next dev` compiles the route first, which takes 3 to 30
 CONNECT_TIMEOUT = 10.0  # seconds of these for the connection
 JWKS_WAIT = 8.0  # seconds that a request waits for a fetch
-STALE_WAIT = 2.0  # the same for the request that starts the fetch of a set that is old, but has its key
-RETRY_DELAY = 1.0  # seconds from one fetch to the next until there is a key set
-COOLDOWN = 10.0  # the same when there is one, so that made-up key ids do not become requests to Better Auth
-MAX_AGE = 300.0  # seconds until a key set is fetched again, so that a key that was withdrawn does not stay good
+STALE_WAIT = 2.0  # the same for a request whose key is in a set older than MAX_AGE
+RETRY_DELAY = 1.0  # seconds between two fetches while there is no key set
+COOLDOWN = 10.0  # the same with a key set, so that made-up key ids do not cause requests to Better Auth
+MAX_AGE = 300.0  # seconds until a key set is fetched again, so that a withdrawn key does not stay valid
 MAX_REDIRECTS = 5
 
 
@@ -32,7 +32,7 @@ class KeySetUnavailable(TodoError):
 
 
 class NoKeySet(Exception):
-    """There is none at a URL; its text is the reason, on one line.
+    """The key set could not be fetched from a URL; the text is the reason, on one line.
 
     Args:
         hint: how to fix it: a key of todo_backend.cli.token_hints.KEY_SET_HINTS.
@@ -44,13 +44,13 @@ class NoKeySet(Exception):
 
 
 class KeySet:
-    """Fetched when it is first needed, when a key is not in it, and when it is old; kept when a fetch fails.
+    """A cached key set. Fetched at first use, for an unknown key, and after MAX_AGE; kept if a fetch fails.
 
-    A fetch goes on in the background when a request no longer waits for it.
+    A fetch continues in the background after a request has stopped waiting for it.
 
     Args:
-        url: where it is.
-        on_change: called when there may be other keys than before.
+        url: the URL of the key set.
+        on_change: called after each fetch, which may have brought other keys.
     """
 
     def __init__(self, url: str, *, on_change: Callable[[], None]) -> None:
@@ -78,7 +78,7 @@ class KeySet:
             newer_than: a key that did not match: the set is fetched again, and None returned if that brings none.
 
         Raises:
-            KeySetUnavailable: no fetch has ever succeeded, or one that may bring the key is not done.
+            KeySetUnavailable: no fetch has succeeded yet, or one that may bring the key has not finished.
         """
         deadline = deadline or time.monotonic() + JWKS_WAIT
         key = self._find(key_id, algorithm)
@@ -112,13 +112,13 @@ class KeySet:
             self._fetch = asyncio.create_task(self._fetch_keys())
         done, _ = await asyncio.wait([self._fetch], timeout=seconds)
         for fetch in done:
-            fetch.result()  # raises what is a bug
+            fetch.result()  # raises unexpected errors
 
     async def _fetch_keys(self) -> None:
         try:
             self._keys = await fetch(self.url)
         except NoKeySet as error:
-            if str(error) != self._last_error:  # not once a second
+            if str(error) != self._last_error:  # log it once, not with each retry
                 log.warning("Could not fetch the key set %s: %s", self.url, error)
             self._last_error = str(error)
         else:
@@ -134,7 +134,7 @@ async def fetch(url: str) -> "list[jwt.PyJWK]":
     Raises:
         NoKeySet: there is no answer, or it is not a key set.
     """
-    import httpx  # which takes as much memory as the rest of auth/, and most have no key set
+    import httpx  # as large as the rest of auth/, and most deployments have no key set
 
     timeout = httpx.Timeout(JWKS_TIMEOUT, connect=CONNECT_TIMEOUT)
     try:
@@ -172,5 +172,5 @@ def _read(data: Any) -> "jwt.PyJWK | None":
         key = jwt.PyJWK(data)
     except (jwt.PyJWTError, AttributeError, LookupError, RuntimeError):
         return None
-    # Neither a symmetric nor a private key has any business in a public set: whoever reads it could sign with it.
+    # A symmetric or private key in a public key set is no secret: everyone could sign with it.
     return key if key.algorithm_name in ASYMMETRIC and "d" not in data else None

@@ -55,7 +55,7 @@ class NoStoreMiddleware:
 
 
 class AuthMiddleware:
-    """Put the token's user into `request.state.user`, or refuse the request."""
+    """Put the token's user into `request.state.user`, or reject the request with a 401."""
 
     def __init__(self, app: ASGIApp, *, verifier: Verifier) -> None:
         self.app = app
@@ -69,11 +69,11 @@ class AuthMiddleware:
         await self.app(scope, receive, send)
 
     async def authenticate(self, headers: list[tuple[bytes, bytes]]) -> str:
-        """Return the id of the user whose token the header fields carry.
+        """Return the id of the user whose token the headers carry.
 
         Raises:
-            Unauthorized: there is no token, or not a valid one.
-            KeySetUnavailable: the token cannot be judged now.
+            Unauthorized: there is no token, or it is not valid.
+            KeySetUnavailable: the token cannot be verified at the moment.
         """
         credentials = [value for name, value in headers if name == b"authorization"]
         if not credentials:

@@ -1,4 +1,4 @@
-"""Tokens as they come: their form and their header; and signing one."""
+"""The form and the header of a token, before it is verified; and signing one."""
 
 import base64
 import re
@@ -49,10 +49,10 @@ def sign(user_id: str, *, secret: bytes, lifetime: int) -> str:
 
 
 def parse_header(token: str) -> dict[str, Any]:
-    """Return the header of a token, of which nothing is verified yet.
+    """Return the header of a token that is not verified yet.
 
     Raises:
-        InvalidToken: it is no JWT in the compact form of RFC 7515, or has a header that is not supported.
+        InvalidToken: it is not a JWT in the compact form of RFC 7515, or has a header that is not supported.
     """
     if len(token) > MAX_TOKEN_BYTES:
         raise InvalidToken(f"The token is longer than {MAX_TOKEN_BYTES // 1024} KiB", "size")
@@ -112,7 +112,7 @@ def _parse_part(part: str) -> Any:
 
 
 def _check_type(value: object) -> None:
-    """Accept no token that is meant for something else (RFC 8725, section 3.11; RFC 7515, section 4.1.9)."""
+    """Reject a token that is meant for another purpose (RFC 8725, section 3.11; RFC 7515, section 4.1.9)."""
     name = value.lower().removeprefix("application/") if isinstance(value, str) else None
     if name == SESSION_COOKIE_TYPE:
         raise InvalidToken(SESSION_COOKIE, "client")

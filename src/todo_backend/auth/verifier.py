@@ -1,4 +1,4 @@
-"""Verifies tokens, with the shared secret or a key of the key set, and caches what it has accepted."""
+"""Verification of tokens, with the shared secret or the key set, and the token cache."""
 
 import hmac
 import time
@@ -12,9 +12,9 @@ from todo_backend.settings.issuer import Issuer, without_slash
 if TYPE_CHECKING:
     import jwt
 
-# A token is verified once in so many seconds, and looked up in between: clients send the same one for minutes.
+# Seconds for which an accepted token is cached: clients send the same one for minutes.
 CACHE_TTL = 60.0
-# The cache is emptied when it holds so many tokens, of this length at most: 4 MiB.
+# Tokens in the cache, each of MAX_CACHED_LENGTH at most: 4 MiB. A full cache is cleared.
 CACHE_SIZE = 4096
 MAX_CACHED_LENGTH = 1024
 
@@ -26,8 +26,8 @@ class Verifier:
     taken for an HMAC secret (RFC 8725, section 3.1).
 
     Args:
-        secret: BETTER_AUTH_SECRET's raw bytes; without it HS256 is refused.
-        issuer: whose key set is trusted; without it the other algorithms are refused.
+        secret: BETTER_AUTH_SECRET's raw bytes; without it HS256 tokens are rejected.
+        issuer: whose key set is trusted; without it tokens with other algorithms are rejected.
     """
 
     def __init__(self, secret: bytes | None, issuer: Issuer | None = None) -> None:
@@ -41,7 +41,7 @@ class Verifier:
 
         Raises:
             InvalidToken: the token is not accepted.
-            KeySetUnavailable: it might be, and the key set cannot be fetched.
+            KeySetUnavailable: the key set is needed, and cannot be fetched.
         """
         cached = self._cache.get(token)
         if cached and time.time() < cached[1]:

@@ -1,4 +1,4 @@
-"""`todo-backend adopt`: the plan in words, the question, and the move."""
+"""`todo-backend adopt`: print the plan, ask, and take the rows over."""
 
 import asyncio
 import sys
@@ -62,13 +62,13 @@ async def _in_transaction(url: str, work: Callable[[Connection], Result]) -> Res
     pool = ConnectionPool(url, size=1)
     engine = create_engine(pool, timeout=STATEMENT_TIMEOUT)
     try:
-        # What others did before they gave a lock is seen.
+        # After waiting for a lock, it has to see what others have done.
         async with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
             return await connection.run_sync(work)
     except (DBAPIError, psycopg.Error) as error:
         if isinstance(getattr(error, "orig", error), LockNotAvailable):
             raise CannotAdopt("Another program uses the table tasks. Stop it, and run this again.") from error
-        # All or nothing, but which is not known where the connection was lost in the very end.
+        # It is all or nothing. Which one is unknown if the connection was lost during the commit.
         raise CannotAdopt(f"{explain(error)}. Run this again to see what is there.") from error
     finally:
         await pool.close()
@@ -142,5 +142,5 @@ def _rows(count: int) -> str:
 
 
 def _printable(text: str | None) -> str:
-    """Return a name or a value of somebody else's, so that it cannot play tricks on the terminal."""
+    """Return a name or a value of the old table, without escape sequences for the terminal."""
     return str(text) if str(text).isprintable() else ascii(text)

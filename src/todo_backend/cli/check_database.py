@@ -86,7 +86,7 @@ def _connect_timeout(url: str) -> float:
 async def _explain_timeout(error: Exception, url: str) -> str:
     """Return the hint for a connect_timeout that is too short; empty for every other error."""
     timed_out = isinstance(getattr(error, "orig", error), psycopg.errors.ConnectionTimeout)
-    if not timed_out or failures.is_refused_connection(error) or (limit := _connect_timeout(url)) <= 0:
+    if not timed_out or failures.is_rejected_connection(error) or (limit := _connect_timeout(url)) <= 0:
         return ""
     began = time.perf_counter()
     try:

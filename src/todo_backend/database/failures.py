@@ -3,15 +3,15 @@
 | error | at the start | while serving |
 |---|---|---|
 | outage: the database is down, busy, suspended, over its quota, or read-only | retry | 503 |
-| refused connection, such as a wrong password | the start ends with one line | 503 |
+| rejected connection, such as a wrong password | the start ends with one line | 503 |
 | missing table | it is made | 503 |
-| refused statement, such as a missing privilege | the start ends with one line | 500 |
+| rejected statement, such as a missing privilege | the start ends with one line | 500 |
 | any other: a bug | the start ends with one line | 500, with a traceback |
 
 The server gives a SQLSTATE with the error of a statement. The error of an attempt to connect has none: psycopg 3.3
 and libpq 18 keep only the text. So the English texts of libpq, PostgreSQL, PgBouncer and Neon's proxy are matched
 (https://neon.com/docs/connect/connection-errors; `proxy/src` in https://github.com/neondatabase/neon). A PostgreSQL
-with another `lc_messages` refuses in words that are not here: then the service retries, and logs those words.
+with another `lc_messages` has texts that are not here: then the service retries, and logs the text.
 """
 
 import re
@@ -36,7 +36,7 @@ _OTHER_SEARCH_PATH = (
     " does: restart the pooler (with Neon the compute), and give such a client the host without -pooler."
 )
 _STATEMENT_MODE = "transaction blocks not allowed in statement pooling mode"
-_REFUSED_STATEMENTS = {
+_REJECTED_STATEMENTS = {
     "08P01": "Set pool_mode = transaction in pgbouncer.ini, or connect without this pooler.",  # of _STATEMENT_MODE
     "23505": "The next id is taken. `todo-backend check` prints the statement that corrects it.",
     "3F000": "`todo-backend check` prints the statement that adds a schema.",
@@ -44,9 +44,9 @@ _REFUSED_STATEMENTS = {
     "55000": "`todo-backend check` prints the statement that sets the replica identity.",
 }
 
-# What Neon, PostgreSQL, PgBouncer and libpq say to a connection that they will not accept, and what to do. The
-# first that matches counts.
-REFUSED_CONNECTIONS = {
+# What Neon, PostgreSQL, PgBouncer and libpq say when they reject a connection, and what to do. The
+# first match counts.
+REJECTED_CONNECTIONS = {
     # Neon
     "connection is insecure": "Add sslmode=require&channel_binding=require to DATABASE_URL.",
     "VPC endpoint ID|from a blocked network": "Allow this network in the Neon console, under Network Security.",
@@ -120,9 +120,9 @@ REFUSED_CONNECTIONS = {
         "Correct the host and the port in DATABASE_URL: what answers there is not PostgreSQL."
     ),
 }
-_REFUSED_PARAMETER = "Correct this parameter of DATABASE_URL, or leave it out."
+_REJECTED_PARAMETER = "Correct this parameter of DATABASE_URL, or leave it out."
 
-# What an outage says, and what may end it.
+# The texts of an outage, and what may end it.
 OUTAGES = {
     "quota|exceeded|temporarily unavailable": (
         "Look at the limits of your plan in the Neon console. The service retries until Neon accepts it."
@@ -137,10 +137,10 @@ OUTAGES = {
     "read-only transaction": "`todo-backend check` prints the statement that allows writes.",
     "read-only|hot standby": "Use the host of the primary in DATABASE_URL, not that of a standby or read replica.",
 }
-_ANSWERED = "If the server refuses the user or the database, correct DATABASE_URL. The service retries."
+_ANSWERED = "If the server rejects the user or the database, correct DATABASE_URL. The service retries."
 _REACH = "Check that the server runs, and that the host and port of DATABASE_URL can be reached from here."
 
-# psycopg's list of failures, where there are several addresses; what libpq says of one; any name.
+# psycopg's list of failures, if there are several addresses; libpq's text for one; any quoted name.
 _FAILURES = re.compile("^- (host: .*?), hostaddr: .*?: (.*?)(?=\\n- host: |\\Z)", re.DOTALL | re.MULTILINE)
 _ATTEMPT = re.compile("(connection to server .*? failed: )(.*?)(?=connection to server |\\Z)", re.DOTALL)
 _ANSWER = re.compile(r"\S+:  ")  # the severity, in any language
@@ -156,31 +156,31 @@ def is_unavailable(error: BaseException) -> bool:
     """
     cause = _cause(error)
     if state := _sqlstate(cause):
-        return state.startswith(_UNAVAILABLE) and not is_refused_statement(cause)
+        return state.startswith(_UNAVAILABLE) and not is_rejected_statement(cause)
     kinds = (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError)
-    return isinstance(cause, kinds) and not is_refused_connection(cause)
+    return isinstance(cause, kinds) and not is_rejected_connection(cause)
 
 
-def is_refused_connection(error: BaseException) -> bool:
-    """Tell whether libpq or the server refused the connection in a way that no retry changes.
+def is_rejected_connection(error: BaseException) -> bool:
+    """Tell whether libpq or the server rejected the connection, so that a retry would be rejected, too.
 
-    Where the URL names several hosts, each has to refuse: one that is down may come back.
+    Where the URL names several hosts, each has to reject it: one that is down may come back.
     """
     hosts: dict[str, bool] = {}
     for host, reason in _attempts(_cause(error)):
-        hosts[host] = hosts.get(host, False) or bool(_refusal(reason))
+        hosts[host] = hosts.get(host, False) or bool(_rejection_hint(reason))
     return all(hosts.values())
 
 
-def is_refused_statement(error: BaseException) -> bool:
-    """Tell whether the server refused a statement because of a privilege or a setting."""
+def is_rejected_statement(error: BaseException) -> bool:
+    """Tell whether the server rejected a statement because of a privilege or a setting."""
     cause = _cause(error)
     state = _sqlstate(cause)
     if state == "08P01":
         return _STATEMENT_MODE in str(cause)
     if isinstance(cause, psycopg.errors.UniqueViolation):
         return cause.diag.constraint_name == "tasks_pkey"
-    return state in _REFUSED_STATEMENTS
+    return state in _REJECTED_STATEMENTS
 
 
 def is_missing_table(error: BaseException) -> bool:
@@ -189,12 +189,12 @@ def is_missing_table(error: BaseException) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """Return what the driver says, on one line. libpq never says the password."""
+    """Return the driver's text, on one line. libpq never puts the password into it."""
     cause = _cause(error)
     if isinstance(cause, psycopg.Error) and cause.diag.message_primary:
         return cause.diag.message_primary
     reasons = [reason for _, reason in _attempts(cause)]
-    reasons = [reason for reason in reasons if _refusal(reason)] or reasons
+    reasons = [reason for reason in reasons if _rejection_hint(reason)] or reasons
     distinct = {_without_address(reason): _one_line(reason) for reason in reversed(reasons)}
     return "; ".join(reversed(distinct.values())) or "no answer in time"
 
@@ -204,10 +204,10 @@ def hint(error: BaseException) -> str:
     cause = _cause(error)
     if is_missing_table(cause):
         return _OTHER_SEARCH_PATH
-    if is_refused_statement(cause):
-        return _REFUSED_STATEMENTS[str(_sqlstate(cause))]
-    if is_refused_connection(cause):
-        return next(filter(None, (_refusal(reason) for _, reason in _attempts(cause))))
+    if is_rejected_statement(cause):
+        return _REJECTED_STATEMENTS[str(_sqlstate(cause))]
+    if is_rejected_connection(cause):
+        return next(filter(None, (_rejection_hint(reason) for _, reason in _attempts(cause))))
     if not is_unavailable(cause):
         return ""
     is_answer = any(_ANSWER.match(_without_address(reason)) for _, reason in _attempts(cause))
@@ -215,7 +215,7 @@ def hint(error: BaseException) -> str:
 
 
 def explain(error: BaseException) -> str:
-    """Return what the driver says and what the user can do about it, on one line."""
+    """Return the driver's text and the hint, on one line."""
     said, advice = describe(error), hint(error)
     end = "" if said.endswith((".", "?")) else "."
     return f"{said}{end} {advice}" if advice else said
@@ -237,19 +237,19 @@ def _attempts(cause: BaseException) -> list[tuple[str, str]]:
         reasons = ["".join(found) for found in _ATTEMPT.findall(failure)] or [failure]
         attempts += [(host, reason) for reason in reasons]
     if isinstance(cause, psycopg.Error) and cause.pgconn and _EOF in text:
-        # A server that does not know direct TLS closes the connection without a word.
+        # A server without direct TLS closes the connection without an error message.
         options = {option.keyword: option.val for option in cause.pgconn.info}
         if options[b"sslnegotiation"] == b"direct":
             return [(host, f"{reason.rstrip()} (sslnegotiation=direct)") for host, reason in attempts]
     return attempts
 
 
-def _refusal(reason: str) -> str:
-    """Return what to do about a refused connection; empty if the reason is an outage."""
+def _rejection_hint(reason: str) -> str:
+    """Return what to do about a rejected connection; empty if the reason is an outage."""
     is_parameter = reason.startswith("connection is bad: ")  # libpq did not try any address
     if not is_parameter and not _ATTEMPT.match(reason):
         return ""
-    return _find(REFUSED_CONNECTIONS, _without_address(reason)) or (_REFUSED_PARAMETER if is_parameter else "")
+    return _find(REJECTED_CONNECTIONS, _without_address(reason)) or (_REJECTED_PARAMETER if is_parameter else "")
 
 
 def _without_address(reason: str) -> str:

@@ -1,4 +1,4 @@
-"""The rows of another program's `tasks`, as ours would hold them: SQL that never fails on a value.
+"""SQL that converts the rows of another program's `tasks` to ours, and never fails on a value.
 
 A value that cannot be read is a fault of its row. A cast that fails would end the statement, and so the whole move.
 """
@@ -49,7 +49,7 @@ _HAS_ZONE = f"'[0-9] ?{_ZONE}$'"
 _YEARS = "'0001-01-01 00:00+00' AND '9999-12-31 23:59:59.999999+00'"
 _DATES = "'0001-01-01' AND '9999-12-31'"
 
-# The first one that is true of a row is its fault.
+# The first condition that is true for a row is its fault.
 FAULTS = {
     "no owner": "user_id IS NULL OR user_id = ''",
     "an owner that is not a user id": f"length(user_id) > {MAX_USER_ID_LENGTH} OR user_id ~ {_CONTROL}",
@@ -69,7 +69,7 @@ class OldRows:
     Attributes:
         sources: for each column of ours the old one, or None where there is none.
         types: the types of the old columns.
-        has_unique_ids: whether the database vouches for that.
+        has_unique_ids: whether the id is the primary key.
     """
 
     sources: Mapping[str, str | None]

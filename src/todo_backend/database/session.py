@@ -22,7 +22,7 @@ async def get_db(request: Request) -> AsyncIterator[AsyncSession]:
     Raises:
         DatabaseUnavailable: the database did not answer in time, or at all, or has no schema yet. A commit may have
             taken effect.
-        StatementRefused: the database lacks a privilege or is set up wrong.
+        StatementRejected: the database lacks a privilege or is set up wrong.
     """
     database, waited_before = request.state.database, getattr(request.state, "waited", 0.0)
     waited.set(waited_before)

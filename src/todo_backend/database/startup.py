@@ -26,11 +26,11 @@ PAUSE = 0.5  # seconds between attempts
 
 
 class PermanentDatabaseError(CannotStart):
-    """The database cannot be used, and waiting will not help."""
+    """The database cannot be used, and a retry will not help."""
 
 
 class Database:
-    """What requests get by `request.state.database`.
+    """The database that requests find in `request.state.database`.
 
     Attributes:
         pool: for the store's statements.
@@ -59,7 +59,7 @@ class Database:
         """Bring the schema up to date and fill the pool, and retry until that has succeeded.
 
         Raises:
-            PermanentDatabaseError: during the start: the database cannot be used, and waiting will not help.
+            PermanentDatabaseError: during the start: the database cannot be used, and a retry will not help.
         """
         while not self.ready:
             try:
@@ -68,7 +68,7 @@ class Database:
                 if self.is_starting:
                     raise
                 self._log_if_changed(str(error))
-            except Exception:  # whatever it is, the service must not stay unready for ever because of it
+            except Exception:  # after an unexpected error, too, the service has to become ready
                 if self.is_starting:
                     raise
                 log.exception("Preparing the database failed, retrying")
@@ -114,7 +114,7 @@ class Database:
 
     async def _upgrade_schema(self) -> Schema:
         async with create_engine(self.pool, timeout=SCHEMA_TIMEOUT).connect() as connection:
-            # Who waits for the lock of the migrations has to see what the others have done.
+            # After waiting for the lock of the migrations, it has to see what others have done.
             await connection.execution_options(isolation_level="READ COMMITTED")
             return await connection.run_sync(prepare_schema)
 
@@ -135,7 +135,7 @@ async def open_database(
         stopping: set when the wait has to end, because the program is told to stop.
 
     Raises:
-        PermanentDatabaseError: it cannot be used, and waiting will not help.
+        PermanentDatabaseError: it cannot be used, and a retry will not help.
     """
     database = Database(url, pool_size=pool_size)
     preparing = asyncio.create_task(database.prepare())

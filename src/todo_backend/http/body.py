@@ -92,7 +92,7 @@ async def _read(receive: Receive) -> bytes | None:
 class StrictJSONRequest(Request):
     """A request whose `json()` is strict, and whose every JSON error is a 422.
 
-    FastAPI answers 400 to a body that json refuses with anything but JSONDecodeError: malformed UTF-8, nesting
+    FastAPI answers 400 to a body for which json raises anything but JSONDecodeError: malformed UTF-8, nesting
     that is too deep, integers of too many digits.
     """
 

@@ -6,7 +6,7 @@ TodoError
     ├── TaskNotFound         404  tasks/ownership.py
     ├── BodyTooSlow          408  http/body.py
     ├── BodyTooLarge         413  http/body.py
-    ├── StatementRefused     500  database/executor.py
+    ├── StatementRejected    500  database/executor.py
     ├── ServiceStopping      503  http/errors.py
     ├── DatabaseUnavailable  503  database/executor.py
     └── KeySetUnavailable    503  auth/keyset.py

@@ -11,10 +11,10 @@ def loads(data: bytes) -> Any:
         ValueError: the data are not JSON, are nested too deep, or have a number with too many digits.
     """
     try:
-        return json.loads(data.decode(), parse_constant=_refuse_constant)
+        return json.loads(data.decode(), parse_constant=_reject_constant)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
 
 
-def _refuse_constant(name: str) -> None:
+def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")

@@ -1,4 +1,4 @@
-"""What a 422 says, as sentences and as a list: docs/spec.md, "Error Handling & Validation"."""
+"""Validation errors (422), as sentences and as a list: docs/spec.md, "Error Handling & Validation"."""
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError

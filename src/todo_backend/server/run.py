@@ -1,4 +1,4 @@
-"""The application under uvicorn: what `serve` and `dev` run."""
+"""Run the application under uvicorn, for `serve` and `dev`."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ class WorkersFailed(CannotStart):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take the port, before anything else is started.
+    """Listen on the port, before anything else is started.
 
     Raises:
         PortTaken: the port is in use, or the address is not available.
@@ -129,10 +129,10 @@ def configure(settings: Settings, **options: Any) -> uvicorn.Config:
 
 
 def check_database(settings: Settings) -> None:
-    """Bring the schema up to date, and end where no worker would get any further; an outage may end.
+    """Bring the schema up to date, and report permanent errors before any worker starts. An outage is not one.
 
     Raises:
-        PermanentDatabaseError: the database is there, and waiting will not help.
+        PermanentDatabaseError: a retry will not help.
         CannotStart: the program was told to stop.
     """
 
@@ -153,7 +153,7 @@ def serve(settings: Settings, listener: socket.socket, *, workers: int) -> None:
     Raises:
         PermanentDatabaseError, WorkersFailed: nothing was served.
     """
-    # The log is of the start and of failures; who asks for what is for debugging.
+    # The log has the start and errors; requests are logged only at the level debug.
     config = configure(settings, workers=workers, access_log=settings.log_level == "debug")
     check_database(settings)
     log.info("Listening on %s, workers: %d", base_url(listener), workers)

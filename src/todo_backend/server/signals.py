@@ -1,4 +1,4 @@
-"""Signals to stop: noted from the first moment on, because a stop that was asked for is a success."""
+"""Stop signals. They are recorded from the start of the program on, because a requested stop exits with 0."""
 
 import multiprocessing
 import multiprocessing.connection
@@ -8,20 +8,20 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-# SIGHUP is what a terminal sends that is closed; Windows has none.
+# A terminal that is closed sends SIGHUP. Windows does not have it.
 NUMBERS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 stopping = threading.Event()
 
 
 def watch() -> None:
-    """Note a signal, rather than raise an exception that whatever code happens to run might swallow."""
+    """Record stop signals. An exception in their place might be swallowed by the code that happens to run."""
     for number in NUMBERS:
         signal.signal(number, lambda *_: stopping.set())
 
 
 def hand_over(handler: Callable[[int, FrameType | None], object]) -> None:
-    """Let a server have the signals from now on, and the one that may have come.
+    """Pass stop signals to a server from now on, including one that was recorded before.
 
     uvicorn sets its own handlers while it runs, and raises the signal again, for these, when it has finished.
     """
@@ -32,9 +32,9 @@ def hand_over(handler: Callable[[int, FrameType | None], object]) -> None:
 
 
 def stop_with_parent() -> None:
-    """Stop this process, if it is a worker, when the process that started it is gone, killed for example.
+    """Stop this process, if it is a worker, when its parent process has ended, for example was killed.
 
-    Workers that were left behind would keep the port. A terminal that is closed tells both: the parent decides.
+    An orphaned worker would keep the port. Parent and worker both get SIGHUP: the parent handles it.
     """
     parent = multiprocessing.parent_process()
     if parent:

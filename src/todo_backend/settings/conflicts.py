@@ -1,4 +1,4 @@
-"""Variables that are bad because of one another."""
+"""Variables that must not, or must, be set together."""
 
 from collections.abc import Collection
 
@@ -6,7 +6,7 @@ OVERRIDES = ("BETTER_AUTH_JWKS_URL", "BETTER_AUTH_ISSUER", "BETTER_AUTH_AUDIENCE
 
 
 def conflicts(given: Collection[str]) -> dict[str, ValueError]:
-    """Return what is wrong with variables together, by name.
+    """Return the conflicts, by the name of the variable.
 
     Args:
         given: the names of the variables that are set.
@@ -25,7 +25,7 @@ def conflicts(given: Collection[str]) -> dict[str, ValueError]:
 
 
 def raise_conflict(value: object) -> object:
-    """Let the field itself report it, with the faults of all the others."""
+    """Raise the conflict as the field's own error, so that it is reported with those of the other fields."""
     if isinstance(value, ValueError):
         raise value
     return value

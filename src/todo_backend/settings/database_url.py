@@ -29,8 +29,8 @@ _OF_OTHER_CLIENTS = (
     "(pgbouncer|connection_limit|pool_timeout|socket_timeout|statement_cache_size|prepared_statement_cache_size"
     "|single_use_connections|max_connection_lifetime|max_idle_connection_lifetime|uselibpqcompat)=.*|schema=public"
 )
-# What libpq refuses, with messages that quote it.
-_REFUSED = {
+# What libpq rejects with messages that quote the URL, by pattern.
+_REJECTED = {
     "%(?![0-9a-fA-F]{2})": "has a % without two hexadecimal digits: write a % of the password as %25",
     "%00": "has the character NUL in it: leave %00 out",
     "&amp;": "has &amp; in it: write & in its place",
@@ -50,7 +50,7 @@ def valid_database_url(url: SecretStr) -> SecretStr:
     which other clients are tuned. Everything else goes to libpq as it is: each of its parameters is honoured.
 
     Raises:
-        ValueError: libpq would refuse it. The text is the problem, and quotes no value.
+        ValueError: libpq would reject it. The text is the problem, without the value.
     """
     text = re.sub(r"\A(postgres|postgresql)\+\w+://", r"\1://", _unwrap(url.get_secret_value()))
     if text[:1] in _QUOTES or text[-1:] in _QUOTES.values():
@@ -60,7 +60,7 @@ def valid_database_url(url: SecretStr) -> SecretStr:
     if not text.startswith(("postgresql://", "postgres://")):
         raise ValueError("is not a PostgreSQL URL")
     if "USER:PASSWORD@" in text:
-        raise ValueError("still is the example's")
+        raise ValueError("still has the example's USER:PASSWORD")
     if re.search(r":\*{3,}@", text):
         raise ValueError("has asterisks for a password: press Show password in Neon's dashboard, and copy it again")
     text = _without_parameters_of_other_clients(text)
@@ -68,7 +68,7 @@ def valid_database_url(url: SecretStr) -> SecretStr:
         parameters = psycopg.conninfo.conninfo_to_dict(text)
     except (psycopg.ProgrammingError, UnicodeError) as error:
         # libpq's own message may quote a part of the URL, which holds the password.
-        problems = [problem for pattern, problem in _REFUSED.items() if re.search(pattern, text)]
+        problems = [problem for pattern, problem in _REJECTED.items() if re.search(pattern, text)]
         if "query parameter" in str(error):
             problems.append(f"has a parameter that libpq does not know: leave it out, or {_ENCODE}")
         raise ValueError([*problems, "is not a URL that PostgreSQL's libpq can read"][0]) from None
@@ -79,7 +79,7 @@ def valid_database_url(url: SecretStr) -> SecretStr:
 
 
 def _unwrap(text: str) -> str:
-    """Take off what a terminal, a dashboard or a form has left around the URL."""
+    """Remove what a terminal, a dashboard or a form has left around the URL."""
     while True:
         inner = re.sub(r"\A(psql\s+|DATABASE_URL\s*=)", "", text.strip().strip(_INVISIBLE))
         if _QUOTES.get(inner[:1]) == inner[-1:]:
@@ -98,7 +98,7 @@ def _without_parameters_of_other_clients(text: str) -> str:
 
 
 def _is_valid(name: str, value: str) -> bool:
-    """Judge what libpq itself judges only when it connects, and then by quoting the value."""
+    """Check what libpq checks only when it connects, with messages that quote the value."""
     if name == "host":
         return all(host.startswith("/") or re.fullmatch(_HOST, host) for host in value.split(","))
     if name == "port":

@@ -1,4 +1,4 @@
-"""`.env`: its lines that are not read as their writer meant them, by this service or by Next.js."""
+"""`.env`: lines that cannot be read, and lines that Next.js reads differently."""
 
 import io
 import os
@@ -64,7 +64,7 @@ def nextjs_differences(names: Collection[str]) -> dict[str, int]:
         The number of the line for each such variable.
 
     Raises:
-        InvalidSettings: the file is no text in UTF-8.
+        InvalidSettings: the file is not text in UTF-8.
     """
     text = _read()
     ours = dotenv.dotenv_values(stream=io.StringIO(text))

@@ -1,4 +1,4 @@
-"""Why the program does not start."""
+"""The errors that end the program, with their exit codes."""
 
 
 class CannotStart(Exception):
@@ -8,6 +8,6 @@ class CannotStart(Exception):
 
 
 class InvalidSettings(CannotStart):
-    """The environment cannot be used; a line a variable names it and says how to mend it, without its value."""
+    """The environment cannot be used; one line for each bad variable has its name and a hint, but not its value."""
 
     exit_code = 2

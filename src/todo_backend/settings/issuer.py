@@ -1,4 +1,4 @@
-"""Who may sign tokens besides the holder of the shared secret, as the variables say it."""
+"""The issuer of tokens that the key set verifies: its URLs, and the `iss` and `aud` it puts into tokens."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -13,12 +13,12 @@ class Issuer:
 
     Attributes:
         variable: the environment variable that names it.
-        jwks_url: where its key set is.
-        issuer: what `iss` has to be, without a trailing slash.
+        jwks_url: the URL of its key set.
+        issuer: the expected `iss`, without a trailing slash.
         issuer_name: the same in words, for messages.
-        audiences: what `aud` may be, each without a trailing slash.
+        audiences: the accepted values of `aud`, each without a trailing slash.
         audience_name: the same in words.
-        needs_audience: whether a token without `aud` is refused.
+        needs_audience: whether a token without `aud` is rejected.
     """
 
     variable: str

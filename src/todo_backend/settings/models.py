@@ -1,4 +1,4 @@
-"""The variables: their types, their defaults, and what to do about a bad one."""
+"""The variables: types, defaults and hints."""
 
 import logging
 from typing import Annotated, Any, Literal, Self
@@ -42,7 +42,7 @@ Raises = BeforeValidator(raise_conflict)
 
 
 class TokenSettings(BaseSettings):
-    """What signing and verifying tokens takes. An empty variable counts as one that is not set."""
+    """The settings for signing and verifying tokens. An empty variable counts as one that is not set."""
 
     model_config = SettingsConfigDict(
         env_file=env_file.PATH,
@@ -62,7 +62,7 @@ class TokenSettings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _judge_together(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def _check_together(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Put a ValueError in place of each value that is bad because of others; its field raises it."""
         return values | conflicts(values)
 
@@ -105,7 +105,7 @@ class TokenSettings(BaseSettings):
 
 
 class Settings(TokenSettings):
-    """What the service takes."""
+    """All settings of the service."""
 
     database_url: Annotated[SecretStr, AfterValidator(valid_database_url)]
     cors_origins: Annotated[

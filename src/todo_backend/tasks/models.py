@@ -1,4 +1,4 @@
-"""The table `tasks` and the bodies that carry it."""
+"""The table `tasks`, and the models of request and response bodies."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -66,7 +66,7 @@ class TaskUpdate(SQLModel):
     model_config = {
         "json_schema_extra": {
             "examples": [{"title": "Buy oat milk"}],
-            # A body that is not empty has one of the two, as _refuse_without_effect says.
+            # A body that is not empty has one of the two, as _reject_without_effect says.
             "if": {"minProperties": 1},
             "then": {"anyOf": [{"required": ["title"]}, {"required": ["description"]}]},
         }
@@ -78,8 +78,8 @@ class TaskUpdate(SQLModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_without_effect(cls, body: Any) -> Any:
-        """Refuse members of which none can be changed. Nothing at all is accepted, and changes nothing."""
+    def _reject_without_effect(cls, body: Any) -> Any:
+        """Reject a body whose members cannot be changed. An empty object is accepted, and changes nothing."""
         if isinstance(body, dict) and body and body.keys().isdisjoint(cls.model_fields):
             kind = "completed_read_only" if "completed" in body else "nothing_to_change"
             raise PydanticCustomError(kind, "Body should contain title or description")
@@ -87,7 +87,7 @@ class TaskUpdate(SQLModel):
 
 
 class TaskRead(SQLModel):
-    """A task as every answer holds it."""
+    """A task in a response."""
 
     model_config = {"json_schema_extra": {"examples": [READ_EXAMPLE]}}
 
@@ -110,7 +110,9 @@ class Task(SQLModel, table=True):
     id: int | None = Field(
         default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity(maxvalue=MAX_ID)]
     )
-    user_id: str = Field(sa_type=Text)  # Better Auth's id of the user; its tables are not ours to refer to
+    user_id: str = Field(
+        sa_type=Text
+    )  # the user's id in Better Auth; without a foreign key, because Better Auth owns its tables
     title: str = Field(max_length=TITLE_MAX_LENGTH)
     description: str | None = Field(default=None, max_length=DESCRIPTION_MAX_LENGTH)
     completed: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})

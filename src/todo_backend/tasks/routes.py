@@ -30,7 +30,7 @@ def _parse_id(text: object) -> int:
     """
     if not isinstance(text, str) or not re.fullmatch("-?[0-9]+", text):
         raise PydanticKnownError("int_parsing")
-    number = int(text) if len(text) < 100 else 0  # int() itself refuses thousands of digits
+    number = int(text) if len(text) < 100 else 0  # int() raises ValueError for thousands of digits
     return number if abs(number) <= MAX_ID else 0
 
 
