@@ -81,7 +81,7 @@ def test_nothing_else_is_there(anonymous: httpx.Client, path: str) -> None:
 
 
 @pytest.mark.proves("AUTH-2")
-def test_a_bad_token_is_refused_before_the_body_arrives(service: Service) -> None:
+def test_a_bad_token_is_rejected_before_the_body_arrives(service: Service) -> None:
     headers = {"Authorization": "Bearer bad"} | JSON
     with service.send("POST", "/api/tasks", headers, b"Content-Length: 100000000\r\n\r\n{") as connection:
         assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")
@@ -158,7 +158,7 @@ def test_types_that_are_accepted(anonymous: httpx.Client, name: str) -> None:
         "jwT\u212a",
     ],
 )
-def test_a_token_of_another_type_is_refused(anonymous: httpx.Client, name: object) -> None:
+def test_a_token_of_another_type_is_rejected(anonymous: httpx.Client, name: object) -> None:
     answer = send(anonymous, make(GOOD, {"alg": "HS256", "typ": name}))
     assert (answer.status_code, answer.json()) == (401, {"detail": "The token has a typ header that is not JWT"})
 
@@ -206,7 +206,7 @@ ED25519 = jwt.encode(GOOD, Ed25519PrivateKey.generate(), "EdDSA")
     ],
     ids=itertools.count(),
 )
-def test_every_other_algorithm_is_refused(anonymous: httpx.Client, token: str) -> None:
+def test_every_other_algorithm_is_rejected(anonymous: httpx.Client, token: str) -> None:
     assert send(anonymous, token).status_code == 401
 
 
@@ -249,13 +249,13 @@ VALID = make(GOOD)
     ],
     ids=itertools.count(),
 )
-def test_a_malformed_token_is_refused(anonymous: httpx.Client, token: str) -> None:
+def test_a_malformed_token_is_rejected(anonymous: httpx.Client, token: str) -> None:
     headers = [(b"Authorization", f"Bearer {token}".strip(" ").encode("latin-1"))]
     assert anonymous.get("/api/tasks", headers=headers).status_code == 401
 
 
 @pytest.mark.proves("AUTH-5")
-def test_a_token_over_8_kib_is_refused(anonymous: httpx.Client) -> None:
+def test_a_token_over_8_kib_is_rejected(anonymous: httpx.Client) -> None:
     def padded(length: int) -> str:
         payloads = (json.dumps(GOOD).encode().ljust(size) for size in range(6000, 6200))
         headers = [{"alg": "HS256", "x": "x" * size} for size in range(3)]
@@ -298,7 +298,7 @@ def test_claims_are_judged(anonymous: httpx.Client, claims: dict[str, Any], reas
 @pytest.mark.proves("AUTH-6")
 @pytest.mark.parametrize("crit", [["exp"], [], None, "exp", {}, ["b64"]])
 @pytest.mark.parametrize("header", [{}, {"b64": True}, {"b64": False}])
-def test_crit_of_any_form_is_refused(anonymous: httpx.Client, header: dict[str, Any], crit: object) -> None:
+def test_crit_of_any_form_is_rejected(anonymous: httpx.Client, header: dict[str, Any], crit: object) -> None:
     assert send(anonymous, make(GOOD, {"alg": "HS256", "crit": crit} | header)).status_code == 401
 
 
@@ -355,7 +355,7 @@ def test_bad_credentials_are_told_why(anonymous: httpx.Client, token: str, reaso
 
 
 @pytest.mark.proves("AUTH-7")
-def test_two_authorization_headers_are_refused(anonymous: httpx.Client) -> None:
+def test_two_authorization_headers_are_rejected(anonymous: httpx.Client) -> None:
     headers = [("Authorization", f"Bearer {VALID}"), ("Authorization", f"Bearer {VALID}")]
     answer = anonymous.get("/api/tasks", headers=headers)
     assert (answer.status_code, answer.json()) == (401, {"detail": "There is more than one Authorization header"})

@@ -151,7 +151,7 @@ def test_a_new_key_works_without_a_restart(tmp_path: Path, url: Callable[[str], 
 
 
 @pytest.mark.proves("BA-3")
-def test_the_key_set_is_kept_while_better_auth_is_away(tmp_path: Path, url: Callable[[str], str]) -> None:
+def test_the_key_set_is_kept_while_better_auth_is_unavailable(tmp_path: Path, url: Callable[[str], str]) -> None:
     port = free_port()
     with serving(tmp_path, url("shared"), BETTER_AUTH_URL=f"http://localhost:{port}") as service:
         with better_auth("eddsa", port) as frontend:
@@ -234,7 +234,7 @@ def test_each_mistake_is_named(service: Service, mistakes: dict[str, str], mista
 
 
 @pytest.mark.proves("BA-5")
-def test_the_cookie_that_the_key_set_signs_is_refused_too(tmp_path: Path, url: Callable[[str], str]) -> None:
+def test_the_cookie_that_the_key_set_signs_is_rejected_too(tmp_path: Path, url: Callable[[str], str]) -> None:
     with better_auth("cookie", COOKIE_KEYS="1") as frontend:
         frontend.sign_up("signed")
         cookie = frontend.cookie("signed", "better-auth.session_data")
@@ -403,7 +403,7 @@ def test_options_that_are_changed_as_check_says(tmp_path: Path, hint: str) -> No
         ("status", "options", {"NO_TABLE": "1"}, {}),
     ],
 )
-def test_a_key_set_that_is_mended_as_check_says(
+def test_a_key_set_that_is_fixed_as_check_says(
     tmp_path: Path, hint: str, way: str, bad: dict[str, str], good: dict[str, str]
 ) -> None:
     for variables, row in (bad, "FAIL"), (good, "ok"):

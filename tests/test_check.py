@@ -25,7 +25,7 @@ def rows(ended: subprocess.CompletedProcess[str]) -> dict[str, str]:
 
 
 @pytest.mark.proves("BA-6")
-def test_all_is_well(tmp_path: Path, service: Service, url: Callable[[str], str]) -> None:
+def test_all_is_ok(tmp_path: Path, service: Service, url: Callable[[str], str]) -> None:
     ended = invoke(tmp_path, "check", DATABASE_URL=url("shared"), **SETTINGS)
     assert (ended.returncode, ended.stderr) == (0, "")
     found = rows(ended)
@@ -38,14 +38,14 @@ def test_all_is_well(tmp_path: Path, service: Service, url: Callable[[str], str]
 
 
 @pytest.mark.proves("BA-6")
-def test_a_missing_schema_is_not_well(tmp_path: Path, database: str, url: Callable[[str], str]) -> None:
+def test_a_missing_schema_is_a_failure(tmp_path: Path, database: str, url: Callable[[str], str]) -> None:
     ended = invoke(tmp_path, "check", DATABASE_URL=url(database), **SETTINGS)
     assert (ended.returncode, rows(ended)["Schema"]) == (1, "FAIL There is no table public.tasks yet")
     assert "Start the service: it makes the table." in ended.stdout
 
 
 @pytest.mark.proves("BA-6")
-def test_a_database_elsewhere_without_tls_is_not_well(tmp_path: Path, service: Service, proxy: Proxy) -> None:
+def test_a_database_elsewhere_without_tls_is_a_failure(tmp_path: Path, service: Service, proxy: Proxy) -> None:
     elsewhere = proxy.url("shared", "&hostaddr=127.0.0.1").replace("@127.0.0.1", "@localhost.example")
     ended = invoke(tmp_path, "check", DATABASE_URL=elsewhere, **SETTINGS)
     assert (ended.returncode, rows(ended)["Transport"]) == (1, "FAIL No TLS")
@@ -60,7 +60,7 @@ def test_a_pooler_is_told(tmp_path: Path, strict: Server) -> None:
 
 
 @pytest.mark.proves("BA-6")
-def test_a_database_that_is_away_or_silent_is_not_well(
+def test_a_database_that_is_unavailable_or_silent_is_a_failure(
     tmp_path: Path, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy.refuse()
@@ -130,7 +130,7 @@ def test_tls_and_channel_binding_as_neon_asks_for_them(tmp_path: Path, strict: S
 
 
 @pytest.mark.proves("BA-6")
-def test_a_key_set_of_no_use_is_not_well(
+def test_a_key_set_of_no_use_is_a_failure(
     tmp_path: Path, service: Service, url: Callable[[str], str], key_set: Callable[[object], str]
 ) -> None:
     empty = invoke(tmp_path, "check", DATABASE_URL=url("shared"), BETTER_AUTH_URL=key_set({"keys": []}), **SETTINGS)

@@ -34,7 +34,7 @@ def sql(ended: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 def follow(folder: Path, application: Application, url: str | None = None) -> None:
-    """Do what is printed, at most three times, until all is well."""
+    """Do what is printed, at most three times, until `check` finds no fault."""
     for _ in range(3):
         ended = check(folder, url or application.url)
         if ended.returncode == 0:

@@ -76,7 +76,7 @@ def says(ended: subprocess.CompletedProcess[str], hint: str) -> bool:
     ],
     ids=itertools.count(),
 )
-def test_a_hint_for_a_token_mends_it(tmp_path: Path, hint: str, bad: str, good: str) -> None:
+def test_a_hint_for_a_token_fixes_it(tmp_path: Path, hint: str, bad: str, good: str) -> None:
     refused = check(tmp_path, bad)
     assert rows(refused)["Token"].startswith("FAIL ")
     assert says(refused, HINTS[hint])
@@ -99,7 +99,7 @@ def test_how_long_a_token_is_valid(tmp_path: Path, seconds: int, validity: str) 
 
 
 @pytest.mark.proves("BA-6")
-def test_clocks_that_are_set_mend_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clocks_that_are_set_fix_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time
     token = make(GOOD | {"iat": NOW + 3600, "exp": NOW + 4500})
     for clock, hint in (now, "issued later"), (lambda: now() + 7200, "expired"):
@@ -243,7 +243,7 @@ def check_key_set(folder: Path, url: str) -> tuple[str, subprocess.CompletedProc
         ("format", (302, "/login", b""), "the answer is not JSON: Expecting value: line 1 column 1 (char 0)"),
     ],
 )
-def test_a_hint_for_a_key_set_mends_it(
+def test_a_hint_for_a_key_set_fixes_it(
     tmp_path: Path, site: Site, hint: str, answer: tuple[int, str, bytes], reason: str
 ) -> None:
     site.answers["/login"] = (200, "", b"<!doctype html>")

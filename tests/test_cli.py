@@ -430,7 +430,7 @@ def test_ipv6(tmp_path: Path, url: Callable[[str], str]) -> None:
 def test_workers_that_do_not_come_up_end_the_service(
     tmp_path: Path, database: str, url: Callable[[str], str], admin: psycopg.Connection
 ) -> None:
-    """Each worker opens the database for itself, and may be refused when the check before it was not."""
+    """Each worker opens the database for itself, and may be rejected where the check before it was not."""
     with serving(tmp_path, url(database), "--workers", "2", healthy=False) as service:
         admin.execute(f"ALTER DATABASE {database} RENAME TO {database}_renamed")
         assert service.process.wait(60) == 1

@@ -245,7 +245,7 @@ def test_times_are_in_utc_whatever_the_database_prefers(
 
 @pytest.mark.posix
 @pytest.mark.proves("DATA-6")
-def test_the_database_is_away_at_start_up(tmp_path: Path, database: str, proxy: Proxy) -> None:
+def test_the_database_is_unavailable_at_start_up(tmp_path: Path, database: str, proxy: Proxy) -> None:
     proxy.refuse()
     with serving(tmp_path, proxy.url(database), healthy=False) as service, service.client("me") as client:
         assert_unavailable(client.get("/health"))
@@ -272,7 +272,7 @@ def test_a_stop_leaves_time_for_the_503(tmp_path: Path, database: str, proxy: Pr
 
 @pytest.mark.posix
 @pytest.mark.proves("DATA-6", "CLI-5")
-def test_the_service_can_be_stopped_while_the_database_is_away(tmp_path: Path, proxy: Proxy) -> None:
+def test_the_service_can_be_stopped_while_the_database_is_unavailable(tmp_path: Path, proxy: Proxy) -> None:
     proxy.stall()
     with serving(tmp_path, proxy.url("postgres"), healthy=False) as service:
         assert service.stop() == 0
@@ -308,10 +308,10 @@ def test_a_refusal_is_one_line(latin: None, proxy: Proxy, place: str, reason: st
 
 
 @pytest.mark.proves("DATA-6", "DATA-7")
-def test_a_refusal_after_the_start_is_logged_and_waited_out(
+def test_a_rejection_after_the_start_is_logged_and_waited_out(
     tmp_path: Path, database: str, proxy: Proxy, admin: psycopg.Connection
 ) -> None:
-    """The database is away at start-up, and then it is not the one: the service keeps saying 503."""
+    """The database is unavailable at start-up, and then rejects the connection: the service keeps answering 503."""
     proxy.refuse()
     admin.execute(f"ALTER DATABASE {database} RENAME TO {database}_renamed")
     with serving(tmp_path, proxy.url(database), healthy=False) as service:

@@ -81,7 +81,7 @@ SENTENCES = {
         ("description", "\udc00", "string_unicode"),
     ],
 )
-def test_values_that_are_refused(client: httpx.Client, field: str, value: object, kind: str) -> None:
+def test_values_that_are_rejected(client: httpx.Client, field: str, value: object, kind: str) -> None:
     task = client.post("/api/tasks", json={"title": "x"}).json()
     body = json.dumps({"title": "x"} | {field: value})
     for method, path in [("POST", "/api/tasks"), ("PUT", f"/api/tasks/{task['id']}")]:
@@ -132,7 +132,7 @@ def test_an_error_without_a_sentence_of_its_own_has_one() -> None:
         b"\x00",
     ],
 )
-def test_what_is_not_json_is_refused(client: httpx.Client, body: bytes) -> None:
+def test_what_is_not_json_is_rejected(client: httpx.Client, body: bytes) -> None:
     answer = client.post("/api/tasks", content=body, headers=JSON)
     errors = [{"loc": ["body"], "msg": "Not valid JSON", "type": "json_invalid"}]
     detail = "The request body is not valid JSON."
@@ -142,7 +142,7 @@ def test_what_is_not_json_is_refused(client: httpx.Client, body: bytes) -> None:
 @pytest.mark.proves("VAL-3")
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b'"x"', b"1", b'[{"title": "x"}]'])
 @pytest.mark.parametrize(("method", "path"), [("POST", "/api/tasks"), ("PUT", "/api/tasks/1")])
-def test_json_of_another_shape_is_refused(client: httpx.Client, method: str, path: str, body: bytes) -> None:
+def test_json_of_another_shape_is_rejected(client: httpx.Client, method: str, path: str, body: bytes) -> None:
     answer = client.request(method, path, content=body, headers=JSON)
     assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["body"])
     assert answer.json()["detail"] == f"The request body {'must be a JSON object' if body else 'is missing'}."
@@ -150,7 +150,7 @@ def test_json_of_another_shape_is_refused(client: httpx.Client, method: str, pat
 
 @pytest.mark.proves("VAL-3")
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None])
-def test_other_content_types_are_refused(client: httpx.Client, kind: str | None) -> None:
+def test_other_content_types_are_rejected(client: httpx.Client, kind: str | None) -> None:
     headers = {"Content-Type": kind} if kind else {}
     answer = client.post("/api/tasks", content=b'{"title": "x"}', headers=headers)
     fault = {"loc": ["body"], "msg": "Content-Type must be application/json", "type": "content_type"}
@@ -489,7 +489,7 @@ def test_a_preflight_that_names_no_header_field_is_allowed_none(anonymous: httpx
 
 
 @pytest.mark.proves("CORS-2")
-def test_a_preflight_for_another_method_is_refused(anonymous: httpx.Client) -> None:
+def test_a_preflight_for_another_method_is_rejected(anonymous: httpx.Client) -> None:
     headers = {"Origin": ORIGIN, "Access-Control-Request-Method": "TRACE"}
     assert anonymous.options("/api/tasks", headers=headers).status_code == 400
 

@@ -45,7 +45,7 @@ def test_a_standby_takes_over_under_load(tmp_path: Path) -> None:
 
 @pytest.mark.proves("REL-6")
 def test_a_host_that_is_silent_is_passed_over(tmp_path: Path, strict: Server) -> None:
-    """A machine that vanished refuses nothing: it does not answer. Each new connection waits for it first."""
+    """A machine that is gone does not answer, and so rejects nothing. Each new connection waits for it first."""
     with Proxy(strict.port) as proxy:
         one = strict.url(strict.new_database(), port=proxy.port)
         both = one.replace(f":{proxy.port}/", f":{proxy.port},localhost:{strict.port}/") + "&connect_timeout=2"

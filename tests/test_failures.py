@@ -174,7 +174,7 @@ def test_a_host_that_is_not_found() -> None:
     assert_unavailable(error, "failed to resolve host", "Correct the host")
 
 
-# A parameter that libpq refuses before it connects.
+# A parameter that libpq rejects before it connects.
 @pytest.mark.proves("FAIL-1")
 @pytest.mark.parametrize(
     "parameter",
@@ -345,7 +345,7 @@ def test_a_standby_where_the_primary_is_wanted() -> None:
 
 @pytest.mark.proves("FAIL-1")
 def test_several_hosts(speaker: Speaker) -> None:
-    """Every host has to refuse, but of a host's addresses one is enough: they lead to the same server."""
+    """Every host has to reject the connection, but one address of each is enough: they lead to the same server."""
     speaker.answer = error_response("Endpoint ID is not specified.")
 
     def error(addresses: str, ports: object) -> psycopg.Error:

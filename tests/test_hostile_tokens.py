@@ -1,4 +1,4 @@
-"""Tokens that a stranger would try: each is a 401 and tells nothing (RFC 7515, 7519, 7797 and 8725).
+"""Tokens that an attacker would try: each is a 401 that discloses nothing (RFC 7515, 7519, 7797 and 8725).
 
 What they are made after: the test suites of PyJWT and of jose, and the attacks that RFC 8725 lists.
 """
@@ -364,7 +364,7 @@ def with_signature(token: str, signature: bytes) -> str:
 
 
 @pytest.mark.proves("SEC-1")
-def test_hostile_tokens_are_refused_beside_a_key_set_too(trusting: Service) -> None:
+def test_hostile_tokens_are_rejected_beside_a_key_set_too(trusting: Service) -> None:
     for token in HOSTILE.values():
         assert_refused(send(trusting, token), token)
 

@@ -218,7 +218,7 @@ def test_a_key_that_was_withdrawn_does_not_stay_good(counting: KeyServer, clock:
 
         counting.keys = None
         clock.now += 0.1
-        assert await key_set.find("1", "EdDSA")  # fetched in vain, and what was there is kept
+        assert await key_set.find("1", "EdDSA")  # the fetch failed, and the old set is kept
         assert await key_set.find("1", "EdDSA")  # and not fetched again at once
         assert counting.fetches == 2
 
@@ -324,7 +324,7 @@ def test_a_key_set_is_fetched_again_for_an_unknown_key_and_not_too_often(countin
 
         counting.keys = None
         clock.now += 10
-        assert await key_set.find("3", "ES256") is None  # fetched in vain, and what was there is kept
+        assert await key_set.find("3", "ES256") is None  # the fetch failed, and the old set is kept
         assert await key_set.find("3", "ES256") is None  # and not fetched again at once
         assert await key_set.find("2", "ES384")
         assert counting.fetches == 3
@@ -537,7 +537,7 @@ def test_claims_of_neon_auth(claims: dict[str, Any], reason: str) -> None:
 
 
 @pytest.mark.proves("BA-10", "AUTH-4")
-def test_hs256_is_refused_without_a_secret() -> None:
+def test_hs256_is_rejected_without_a_secret() -> None:
     """Not even a token that is signed with nothing is accepted."""
     for secret in (SECRET, "", "None"):
         with pytest.raises(InvalidToken, match="signed with HS256, which needs BETTER_AUTH_SECRET"):
@@ -615,7 +615,7 @@ def test_two_keys_of_one_algorithm_are_told_apart_by_their_id(key_set: Callable[
 
 
 @pytest.mark.proves("BA-3")
-def test_a_token_is_not_refused_while_its_key_may_be_on_the_way(
+def test_a_token_is_not_rejected_while_its_key_may_be_on_the_way(
     counting: KeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A 401 would sign the user out."""

@@ -43,7 +43,7 @@ class Users(RuleBasedStateMachine):
         return self.clients[user].request(method, path, json=body)
 
     def expect(self, answer: httpx.Response, user: str, task_id: int) -> dict[str, Any] | None:
-        """Return the model's task if the answer has to be a success; check the refusal if it has not."""
+        """Return the model's task if the answer has to be a success; check the error response if not."""
         task = self.tasks.get(task_id)
         if task is None:
             assert (answer.status_code, answer.json()) == (404, {"detail": "Task not found"})

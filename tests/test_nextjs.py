@@ -217,7 +217,7 @@ EXPIRED = make({"sub": "x", "exp": 1})
 @pytest.mark.proves("BA-12")
 @hs256
 def test_an_expired_token_is_replaced_once(site: Site, backend: Service, page: Page, user: str) -> None:
-    """Two calls are refused at the same time, and share the next token.
+    """Two calls get a 401 at the same time, and share the next token.
 
     No test of CORS: once a page has a route, Playwright answers its preflights itself.
     """
@@ -286,7 +286,7 @@ def test_calls_that_carry_a_trace(site: Site, backend: Service, page: Page, user
 @pytest.mark.proves("BA-8", "CORS-3")
 @hs256
 def test_127_0_0_1_is_not_localhost(site: Site, backend: Service, page: Page, user: str) -> None:
-    """Better Auth refuses the other origin, and so does the service."""
+    """Better Auth rejects the other origin, and so does the service."""
     page.goto(site.url.replace("localhost", "127.0.0.1"))
     go_in(page, user)
     expect_message(page, "Invalid origin")

@@ -95,7 +95,7 @@ async def requests(service: Service, *wanted: tuple[str, str], body: Any = None)
 
 @pytest.fixture(params=["repeatable read", "serializable"])
 def strict(request: pytest.FixtureRequest, database: str, admin: psycopg.Connection) -> str:
-    """A database that refuses concurrent changes of one row, for which PostgreSQL says to try again."""
+    """A database that rejects concurrent changes of one row; PostgreSQL says to retry them."""
     admin.execute(f"ALTER DATABASE {database} SET default_transaction_isolation = '{request.param}'")
     return database
 

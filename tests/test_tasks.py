@@ -75,7 +75,7 @@ def test_list(client: httpx.Client, stranger: httpx.Client) -> None:
 
 @pytest.mark.proves("TASK-2")
 @pytest.mark.parametrize("status", ["", "done", "ALL", "pending,completed"])
-def test_another_status_is_refused(client: httpx.Client, status: str) -> None:
+def test_another_status_is_rejected(client: httpx.Client, status: str) -> None:
     answer = client.get("/api/tasks", params={"status": status})
     assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["query", "status"])
     assert answer.json()["detail"] == "The status must be all, pending or completed."
@@ -125,7 +125,7 @@ def test_an_update_with_nothing_changes_nothing(client: httpx.Client) -> None:
         ({"completed": None, "user_id": "x"}, "completed_read_only"),
     ],
 )
-def test_an_update_that_can_change_nothing_is_refused(
+def test_an_update_that_can_change_nothing_is_rejected(
     client: httpx.Client, body: dict[str, Any], kind: str
 ) -> None:
     task = create(client)
@@ -281,7 +281,7 @@ def test_not_an_integer(client: httpx.Client, method: str, path: str, body: Any,
 
 
 def test_a_task_that_comes_between_is_not_found_by_its_owner() -> None:
-    """The second statement of a refusal may see a task that the first did not; its owner is not told 403."""
+    """The second statement, which tells a 403 from a 404, may see a new task; its owner does not get a 403."""
     answers = [b"", b"me"]
 
     class Scripted(Executor):

@@ -1,4 +1,4 @@
-"""A database of a test's own, what the service makes of it, and everything that a refusal might have changed."""
+"""A database for one test, the service on it, and a snapshot of everything that an error might have changed."""
 
 import contextlib
 import logging

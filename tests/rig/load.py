@@ -129,7 +129,7 @@ async def load(service: Service, *, clients: int = 8) -> AsyncIterator[Load]:
 
 
 def assert_only_unavailable(answers: list[Answer]) -> None:
-    """Every refusal is a 503 that says when to come back, in time."""
+    """Every error response is a 503 with Retry-After, in time."""
     for answer in answers:
         assert answer.status in (200, 201, 503), answer
         if answer.status == 503:
