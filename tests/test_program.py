@@ -58,7 +58,7 @@ def test_the_command_is_the_module_where_there_is_no_program(
 @pytest.mark.proves("CLI-12")
 def test_the_command_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its paths are written with slashes here; PowerShell and cmd.exe know no single quotation marks."""
-    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(program, "IS_WINDOWS", True)
     scripts = tmp_path / ".venv" / "Scripts"
     scripts.mkdir(parents=True)
     (scripts / "todo-backend.exe").touch()

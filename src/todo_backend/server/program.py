@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 NAME = "todo-backend"
+IS_WINDOWS = sys.platform == "win32"
 
 
 def with_command(text: str) -> str:
@@ -17,7 +18,7 @@ def with_command(text: str) -> str:
 
 def command() -> str:
     """Return the shortest command that runs this program in the user's shell and working folder."""
-    suffix = ".exe" if sys.platform == "win32" else ""
+    suffix = ".exe" if IS_WINDOWS else ""
     path = Path(sys.executable).with_name(NAME + suffix)
     if not path.exists():
         return f"{_quote(sys.executable)} -m todo_backend"
@@ -30,6 +31,6 @@ def command() -> str:
 
 
 def _quote(path: str) -> str:
-    if sys.platform == "win32":
+    if IS_WINDOWS:
         return f'"{path}"' if " " in path else path
     return shlex.quote(path)
