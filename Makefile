@@ -26,7 +26,7 @@ pythons: install ## the fast part of the tests on Python 3.12 to 3.14, as far as
 	@for version in 3.12 3.13 3.14; do \
 		if ! python$$version --version 2>/dev/null; then echo "Python $$version is not on the path"; continue; fi; \
 		.venv/bin/uv venv --quiet --allow-existing --python python$$version .venv/python$$version \
-			&& .venv/bin/uv pip install --quiet --python .venv/python$$version --requirement requirements/test.txt --editable . \
+			&& .venv/bin/uv pip install --quiet --compile-bytecode --python .venv/python$$version --requirement requirements/test.txt --editable . \
 			&& .venv/python$$version/bin/pytest --quiet --numprocesses 3 --dist loadgroup $(FAST) || exit 1; \
 	done
 
