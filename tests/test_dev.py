@@ -142,11 +142,11 @@ def test_a_file_that_is_being_written_is_not_read(tmp_path: Path, monkeypatch: p
 
 
 def test_the_loop_is_the_one_of_the_system(windows_settings: bool) -> None:
-    script = "from todo_backend.server.run import LOOP; print(LOOP)"
+    script = "from todo_backend.server.loop import ServerEventLoop; print(ServerEventLoop.__bases__[-1].__module__)"
     done = subprocess.run(
         [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == ("asyncio:SelectorEventLoop" if windows_settings else "uvloop")
+    assert done.stdout.strip() == ("asyncio.unix_events" if windows_settings else "uvloop")
 
 
 def test_the_parent_is_told_once() -> None:

@@ -17,6 +17,7 @@ from todo_backend.database.engine import create_engine
 from todo_backend.database.failures import explain
 from todo_backend.database.old_rows import COLUMNS
 from todo_backend.database.pool import ConnectionPool
+from todo_backend.server.loop import SelectorEventLoop
 
 Result = TypeVar("Result")
 
@@ -43,7 +44,7 @@ def adopt(url: str, *, yes: bool) -> None:
         CannotStart: nothing has been changed, and why.
         typer.Exit: with 1 where the answer is no, with 2 where there is nobody to ask.
     """
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # psycopg needs it, see server/run.py
+    with asyncio.Runner(loop_factory=SelectorEventLoop) as runner:
         plan = runner.run(_in_transaction(url, make_plan))
         if plan is None:
             typer.echo("There is nothing to take over.")

@@ -113,6 +113,7 @@ def check(
 
     from todo_backend.cli.check import run_checks
     from todo_backend.cli.check_result import CheckResult
+    from todo_backend.server.loop import SelectorEventLoop
 
     async def report() -> list[CheckResult]:
         results = []
@@ -126,7 +127,7 @@ def check(
             results.append(result)
         return results
 
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # psycopg needs it, see server/run.py
+    with asyncio.Runner(loop_factory=SelectorEventLoop) as runner:
         results = runner.run(report())
     if not all(result.ok for result in results):
         raise typer.Exit(1)

@@ -7,13 +7,13 @@ import gc
 import logging
 import os
 import socket
-from importlib.util import find_spec
 from typing import Any
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from todo_backend.database.startup import open_database
+from todo_backend.server.loop import SelectorEventLoop
 from todo_backend.server.program import with_command
 from todo_backend.server.protocol import KEEP_ALIVE_TIMEOUT, SHUTDOWN_TIMEOUT
 from todo_backend.server.signals import hand_over, stopping
@@ -21,8 +21,6 @@ from todo_backend.settings import CannotStart, Settings
 
 log = logging.getLogger(__name__)
 
-# Windows has no uvloop. Its default loop psycopg cannot use (https://www.psycopg.org/psycopg3/docs/advanced/async.html).
-LOOP = "uvloop" if find_spec("uvloop") else "asyncio:SelectorEventLoop"
 IPV6_LOOPBACK = "::1"
 
 
@@ -101,7 +99,7 @@ def configure(settings: Settings, **options: Any) -> uvicorn.Config:
     level = settings.log_level.upper()
     return uvicorn.Config(
         "todo_backend.main:app",
-        loop=LOOP,
+        loop="todo_backend.server.loop:ServerEventLoop",
         http="todo_backend.server.protocol:BoundedProtocol",
         ws="none",
         lifespan="on",
@@ -141,7 +139,7 @@ def check_database(settings: Settings) -> None:
         async with open_database(url, pool_size=1, stopping=stopping):
             pass
 
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+    with asyncio.Runner(loop_factory=SelectorEventLoop) as runner:
         runner.run(open_and_close())
     if stopping.is_set():
         raise CannotStart("Stopped before it listened.")
