@@ -212,6 +212,10 @@ def test_a_database_that_takes_no_writes_is_unavailable(
         admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [database])
         assert_unavailable(client.post("/api/tasks", json={"title": "x"}))
         assert client.get("/api/tasks").json() == []
+        # The sessions that are open keep the default with which they began, as those of a former primary do.
+        admin.execute(f"ALTER DATABASE {database} RESET default_transaction_read_only")
+        assert client.get("/api/tasks").json() == []
+        wait_until(lambda: client.post("/api/tasks", json={"title": "x"}).status_code == 201, seconds=10)
 
 
 @pytest.mark.proves("DATA-6")
@@ -226,7 +230,6 @@ def test_a_database_that_takes_no_writes_at_the_start_is_waited_for(
         )
         assert_unavailable(client.get("/api/tasks"))
         admin.execute(f"ALTER DATABASE {database} RESET default_transaction_read_only")
-        admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [database])
         service.wait_until_healthy()
 
 

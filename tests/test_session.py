@@ -110,6 +110,16 @@ def test_what_a_session_sets_ends_with_it(client: httpx.Client) -> None:
     assert client.post("/api/add_task").status_code == 200
 
 
+@pytest.mark.proves("DATA-13", "DATA-5")
+def test_a_session_that_began_read_only(client: httpx.Client, database: str, admin: psycopg.Connection) -> None:
+    """It is not used again: the database may take writes by then."""
+    admin.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
+    admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [database])
+    assert client.post("/api/add_task").status_code == 503
+    admin.execute(f"ALTER DATABASE {database} RESET default_transaction_read_only")
+    wait_until(lambda: client.post("/api/add_task").status_code == 200, seconds=10)
+
+
 @pytest.mark.proves("DATA-13", "FAIL-3")
 def test_a_session_without_the_table(client: httpx.Client, database: str, url: Callable[[str], str]) -> None:
     with psycopg.connect(url(database)) as other:

@@ -3,7 +3,8 @@
 import asyncio
 from contextvars import ContextVar
 
-from sqlalchemy import NullPool
+from psycopg.errors import ReadOnlySqlTransaction
+from sqlalchemy import ExceptionContext, NullPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from todo_backend.database.connection import DATABASE_TIMEOUT, Connection, StatementTimeout, time_left
@@ -45,10 +46,18 @@ def create_engine(pool: ConnectionPool, *, timeout: float = DATABASE_TIMEOUT) ->
         connection.give_back = give_back
         return connection
 
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+psycopg://",
         async_creator=borrow,
         poolclass=NullPool,
         hide_parameters=True,  # in errors, and so in the log
         use_native_hstore=False,  # looking hstore up is a round trip
     )
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def replace_read_only(context: ExceptionContext) -> None:
+        # As the executor does. SQLAlchemy closes the connection, and does not give it back idle.
+        if isinstance(context.original_exception, ReadOnlySqlTransaction):
+            context.is_disconnect = True
+
+    return engine

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import psycopg
 from fastapi import Depends, Request
-from psycopg.errors import DeadlockDetected, SerializationFailure
+from psycopg.errors import DeadlockDetected, ReadOnlySqlTransaction, SerializationFailure
 
 from todo_backend.database.connection import time_left
 from todo_backend.database.failures import (
@@ -100,6 +100,9 @@ class Executor:
                 return await statement.run_on(connection, values)
             except (SerializationFailure, DeadlockDetected):
                 continue  # it was rolled back, and PostgreSQL says to retry
+            except ReadOnlySqlTransaction:
+                connection.pgconn.finish()  # a new one follows when the primary moves, or the default changes
+                raise
             except psycopg.OperationalError:
                 if not (connection.closed and may_retry):
                     raise
