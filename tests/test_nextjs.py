@@ -273,6 +273,15 @@ def test_the_rewrites(site: Site, backend: Service, user: str) -> None:
             assert client.get(one).json() == {"detail": "Task not found"}
 
 
+@pytest.mark.proves("BA-11")
+@hs256
+def test_the_rewrites_keep_the_address_of_the_build(site: Site, backend: Service, tmp_path: Path) -> None:
+    """A BACKEND_URL that only `next start` gets changes nothing."""
+    other = Site(tmp_path, site.database_url)
+    with other.next("start", BACKEND_URL="http://localhost:9"):
+        assert httpx.get(f"{other.url}/api/tasks").json() == {"detail": "The Authorization header is missing"}
+
+
 @pytest.mark.proves("CORS-2")
 @hs256
 def test_calls_that_carry_a_trace(site: Site, backend: Service, page: Page, user: str) -> None:
