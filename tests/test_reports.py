@@ -40,7 +40,7 @@ def test_a_client_does_not_hold_a_reload_up(tmp_path: Path, database: str, url: 
     settings = {"PYTHONPATH": str(copy.parent), "DATABASE_URL": url(database), "BETTER_AUTH_SECRET": SECRET}
     part = b"Content-Length: 9\r\n\r\n{"
 
-    with running(tmp_path, "dev", **settings) as service, service.client() as idle:
+    with running(tmp_path, "dev", healthy=True, **settings) as service, service.client() as idle:
         assert idle.get("/health").status_code == 200
         with service.send("POST", "/api/tasks", bearer("me") | JSON, part) as connection:
             main = copy / "main.py"
