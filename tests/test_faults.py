@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import signal
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.proxy import Proxy
@@ -16,6 +18,8 @@ from tests.rig.postgres import Server
 from tests.service import SECRET, Service, serving, start
 
 pytestmark = pytest.mark.xdist_group("load")
+
+ROUNDS = 25  # of the soak, for each delay
 
 Fault = Callable[[Server, Proxy, Load], Awaitable[None]]
 
@@ -29,11 +33,11 @@ async def crash(server: Server, proxy: Proxy, books: Load) -> None:
 
 async def cut(server: Server, proxy: Proxy, books: Load) -> None:
     """The network resets every connection, again and again, and takes new ones at once."""
-    proxy.delay = 0.04  # so that statements are under way, and answers
+    usual, proxy.delay = proxy.delay, max(proxy.delay, 0.04)  # so that statements are under way, and answers
     for _ in range(6):
         await asyncio.sleep(0.4)  # in which connections are made, which takes several round trips
         proxy.cut(reset=True)
-    proxy.delay = 0
+    proxy.delay = usual
 
 
 async def refuse(server: Server, proxy: Proxy, books: Load) -> None:
@@ -68,7 +72,8 @@ def tried(tmp_path_factory: pytest.TempPathFactory, strict: Server, proxied: Pro
         assert service.stop() == 0
 
 
-async def survive(service: Service, server: Server, proxy: Proxy, fault: Fault) -> None:
+async def survive(service: Service, server: Server, proxy: Proxy, fault: Fault) -> Counter[int]:
+    """Cause a fault under load, and return how many responses had which status."""
     async with load(service) as books:
         await eventually(lambda: books.acknowledged >= 100)
         assert books.statuses.keys() == {200, 201}
@@ -78,6 +83,7 @@ async def survive(service: Service, server: Server, proxy: Proxy, fault: Fault) 
     assert books.statuses[503] >= 1
     await books.verify(service)
     assert "Traceback" not in service.log.read_text()
+    return books.statuses
 
 
 @pytest.mark.proves("REL-4")
@@ -87,10 +93,20 @@ def test_a_fault_under_load(strict: Server, proxied: Proxy, tried: Service, faul
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("round_", range(25))
-def test_faults_in_a_row(strict: Server, proxied: Proxy, tried: Service, round_: int) -> None:
-    for fault in FAULTS:
-        asyncio.run(survive(tried, strict, proxied, fault))
+@pytest.mark.parametrize("round_", range(ROUNDS))
+@pytest.mark.parametrize("delay", [0, 0.2])
+def test_faults_in_a_row(
+    strict: Server, proxied: Proxy, tried: Service, delay: float, round_: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Print what was answered and the memory after each round, which stays the same."""
+    proxied.delay = delay
+    statuses = sum((asyncio.run(survive(tried, strict, proxied, fault)) for fault in FAULTS), Counter[int]())
+    proxied.delay = 0
+    memory = psutil.Process(tried.process.pid).memory_info().rss / 1e6
+    with capsys.disabled():
+        counts = ", ".join(f"{count:,} x {status}" for status, count in sorted(statuses.items()))
+        print(f"\n{delay * 1000:.0f} ms, round {round_ + 1} of {ROUNDS}: {counts}; {memory:.0f} MB", end="")
+    assert memory < 150
 
 
 @pytest.mark.proves("REL-4", "DATA-12")
