@@ -104,7 +104,7 @@ def test_the_next_id_is_taken(app: Service, application: Application) -> None:
     """As after a restore of rows alone."""
     with app.client("me") as client:
         task = client.post("/api/tasks", json={"title": "x"}).json()
-        application.execute(f"SELECT setval('tasks_id_seq', {task['id'] - 1})")
+        application.execute(f"SELECT setval('tasks_id_seq', {task['id']}, false)")
         answer, log = new_lines(app, lambda: client.post("/api/tasks", json={"title": "x"}))
         assert answer.status_code == 500
         assert "The next id is taken" in log
