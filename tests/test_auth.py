@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any
 
-import httpx
+import httpx2
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -40,20 +40,20 @@ def make(claims: object, header: object = None, secret: str = SECRET) -> str:
     return f"{signed}.{encode(hmac.digest(secret.encode(), signed.encode(), hashlib.sha256))}"
 
 
-def send(client: httpx.Client, token: str) -> httpx.Response:
+def send(client: httpx2.Client, token: str) -> httpx2.Response:
     return client.get("/api/tasks", headers={"Authorization": f"Bearer {token}".strip()})
 
 
 @pytest.mark.proves("AUTH-1")
 @pytest.mark.parametrize("path", ["/api", "/api/", "/api/tasks", "/api/tasks/1", "/api/nothing", "/api/%2e%2e"])
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "PROPFIND"])
-def test_everything_under_api_needs_a_token(anonymous: httpx.Client, method: str, path: str) -> None:
+def test_everything_under_api_needs_a_token(anonymous: httpx2.Client, method: str, path: str) -> None:
     assert anonymous.request(method, path).status_code == 401
 
 
 @pytest.mark.proves("AUTH-1")
 @pytest.mark.parametrize("path", ["/health", "/docs", "/openapi.json"])
-def test_the_public_paths_need_none(anonymous: httpx.Client, path: str) -> None:
+def test_the_public_paths_need_none(anonymous: httpx2.Client, path: str) -> None:
     assert anonymous.get(path).status_code == 200
 
 
@@ -76,7 +76,7 @@ def test_the_gate_sees_the_path_that_the_router_sees(scope: dict[str, Any], prot
 
 
 @pytest.mark.parametrize("path", ["/", "/apis", "/API/tasks", "//api/tasks"])
-def test_nothing_else_is_there(anonymous: httpx.Client, path: str) -> None:
+def test_nothing_else_is_there(anonymous: httpx2.Client, path: str) -> None:
     assert anonymous.get(path).status_code == 404
 
 
@@ -99,7 +99,7 @@ def test_a_bad_token_is_rejected_before_the_body_arrives(service: Service) -> No
         {"iat": 0, "nbf": -5},
     ],
 )
-def test_a_valid_token_is_accepted(anonymous: httpx.Client, claims: dict[str, Any]) -> None:
+def test_a_valid_token_is_accepted(anonymous: httpx2.Client, claims: dict[str, Any]) -> None:
     assert send(anonymous, make(GOOD | claims)).status_code == 200
 
 
@@ -107,7 +107,7 @@ def test_a_valid_token_is_accepted(anonymous: httpx.Client, claims: dict[str, An
 @pytest.mark.parametrize(("seconds", "status"), [(20, 200), (40, 401)])
 @pytest.mark.parametrize(("claim", "sign"), [("exp", -1), ("nbf", 1), ("iat", 1)])
 def test_clocks_may_differ_by_30_seconds(
-    anonymous: httpx.Client, claim: str, sign: int, seconds: int, status: int
+    anonymous: httpx2.Client, claim: str, sign: int, seconds: int, status: int
 ) -> None:
     assert send(anonymous, make(GOOD | {claim: time.time() + sign * seconds})).status_code == status
 
@@ -132,13 +132,13 @@ def test_the_leeway_is_exact(claim: str, good: float, bad: float) -> None:
 
 @pytest.mark.proves("AUTH-3")
 @pytest.mark.parametrize("header", [{"kid": "1", "x": [1]}, {"cty": "JWT"}])
-def test_unknown_header_fields_are_tolerated(anonymous: httpx.Client, header: dict[str, Any]) -> None:
+def test_unknown_header_fields_are_tolerated(anonymous: httpx2.Client, header: dict[str, Any]) -> None:
     assert send(anonymous, make(GOOD, {"alg": "HS256"} | header)).status_code == 200
 
 
 @pytest.mark.proves("AUTH-3")
 @pytest.mark.parametrize("name", ["JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", "Application/jwt"])
-def test_types_that_are_accepted(anonymous: httpx.Client, name: str) -> None:
+def test_types_that_are_accepted(anonymous: httpx2.Client, name: str) -> None:
     assert send(anonymous, make(GOOD, {"alg": "HS256", "typ": name})).status_code == 200
 
 
@@ -158,21 +158,21 @@ def test_types_that_are_accepted(anonymous: httpx.Client, name: str) -> None:
         "jwT\u212a",
     ],
 )
-def test_a_token_of_another_type_is_rejected(anonymous: httpx.Client, name: object) -> None:
+def test_a_token_of_another_type_is_rejected(anonymous: httpx2.Client, name: object) -> None:
     answer = send(anonymous, make(GOOD, {"alg": "HS256", "typ": name}))
     assert (answer.status_code, answer.json()) == (401, {"detail": "The token has a typ header that is not JWT"})
 
 
 @pytest.mark.proves("AUTH-6", "BA-5")
 @pytest.mark.parametrize("prefix", ["", "application/"])
-def test_the_session_cookie_that_the_key_set_signs_is_named(anonymous: httpx.Client, prefix: str) -> None:
+def test_the_session_cookie_that_the_key_set_signs_is_named(anonymous: httpx2.Client, prefix: str) -> None:
     answer = send(anonymous, make(GOOD, {"alg": "HS256", "typ": f"{prefix}better-auth.session-cache+jwt"}))
     assert answer.json() == {"detail": f"The token is Better Auth's session cookie: {HINT}"}
 
 
 @pytest.mark.proves("AUTH-3")
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
-def test_the_case_of_the_scheme_does_not_matter(anonymous: httpx.Client, scheme: str) -> None:
+def test_the_case_of_the_scheme_does_not_matter(anonymous: httpx2.Client, scheme: str) -> None:
     answer = anonymous.get("/api/tasks", headers={"Authorization": f"{scheme} {make(GOOD)}"})
     assert answer.status_code == 200
 
@@ -181,7 +181,7 @@ def test_the_case_of_the_scheme_does_not_matter(anonymous: httpx.Client, scheme:
 @pytest.mark.parametrize(
     "user_id", ["42", "N8rMAtNHXwCS7j2GxWvSa0123456789a", "123e4567-e89b-12d3-a456-426614174000", "😀é", "x" * 255]
 )
-def test_ids_of_every_form_fit(anonymous: httpx.Client, user_id: str) -> None:
+def test_ids_of_every_form_fit(anonymous: httpx2.Client, user_id: str) -> None:
     headers = {"Authorization": f"Bearer {make(GOOD | {'sub': user_id})}"}
     assert anonymous.post("/api/tasks", json={"title": "mine"}, headers=headers).json()["user_id"] == user_id
 
@@ -206,7 +206,7 @@ ED25519 = jwt.encode(GOOD, Ed25519PrivateKey.generate(), "EdDSA")
     ],
     ids=itertools.count(),
 )
-def test_every_other_algorithm_is_rejected(anonymous: httpx.Client, token: str) -> None:
+def test_every_other_algorithm_is_rejected(anonymous: httpx2.Client, token: str) -> None:
     assert send(anonymous, token).status_code == 401
 
 
@@ -249,13 +249,13 @@ VALID = make(GOOD)
     ],
     ids=itertools.count(),
 )
-def test_a_malformed_token_is_rejected(anonymous: httpx.Client, token: str) -> None:
+def test_a_malformed_token_is_rejected(anonymous: httpx2.Client, token: str) -> None:
     headers = [(b"Authorization", f"Bearer {token}".strip(" ").encode("latin-1"))]
     assert anonymous.get("/api/tasks", headers=headers).status_code == 401
 
 
 @pytest.mark.proves("AUTH-5")
-def test_a_token_over_8_kib_is_rejected(anonymous: httpx.Client) -> None:
+def test_a_token_over_8_kib_is_rejected(anonymous: httpx2.Client) -> None:
     def padded(length: int) -> str:
         payloads = (json.dumps(GOOD).encode().ljust(size) for size in range(6000, 6200))
         headers = [{"alg": "HS256", "x": "x" * size} for size in range(3)]
@@ -290,7 +290,7 @@ def without(name: str) -> dict[str, Any]:
         (GOOD | {"sub": None}, "The token has no sub claim"),
     ],
 )
-def test_claims_are_judged(anonymous: httpx.Client, claims: dict[str, Any], reason: str) -> None:
+def test_claims_are_judged(anonymous: httpx2.Client, claims: dict[str, Any], reason: str) -> None:
     answer = send(anonymous, make(claims))
     assert (answer.status_code, answer.json()) == (401, {"detail": reason})
 
@@ -298,13 +298,13 @@ def test_claims_are_judged(anonymous: httpx.Client, claims: dict[str, Any], reas
 @pytest.mark.proves("AUTH-6")
 @pytest.mark.parametrize("crit", [["exp"], [], None, "exp", {}, ["b64"]])
 @pytest.mark.parametrize("header", [{}, {"b64": True}, {"b64": False}])
-def test_crit_of_any_form_is_rejected(anonymous: httpx.Client, header: dict[str, Any], crit: object) -> None:
+def test_crit_of_any_form_is_rejected(anonymous: httpx2.Client, header: dict[str, Any], crit: object) -> None:
     assert send(anonymous, make(GOOD, {"alg": "HS256", "crit": crit} | header)).status_code == 401
 
 
 @pytest.mark.proves("AUTH-7")
 @pytest.mark.parametrize("header", [None, "", "Basic dXNlcjpwYXNz", "Token x", make(GOOD)], ids=itertools.count())
-def test_without_bearer_credentials_the_challenge_is_bare(anonymous: httpx.Client, header: str | None) -> None:
+def test_without_bearer_credentials_the_challenge_is_bare(anonymous: httpx2.Client, header: str | None) -> None:
     answer = anonymous.get("/api/tasks", headers={} if header is None else {"Authorization": header})
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
     fault = "is missing" if header is None else "does not have the form Bearer <token>"
@@ -347,7 +347,7 @@ HINT = "send the token of authClient.token()"
     ],
     ids=itertools.count(),
 )
-def test_bad_credentials_are_told_why(anonymous: httpx.Client, token: str, reason: str) -> None:
+def test_bad_credentials_are_told_why(anonymous: httpx2.Client, token: str, reason: str) -> None:
     answer = send(anonymous, token)
     assert (answer.status_code, answer.json()) == (401, {"detail": reason})
     challenge = f'Bearer error="invalid_token", error_description="{reason}"'
@@ -355,7 +355,7 @@ def test_bad_credentials_are_told_why(anonymous: httpx.Client, token: str, reaso
 
 
 @pytest.mark.proves("AUTH-7")
-def test_two_authorization_headers_are_rejected(anonymous: httpx.Client) -> None:
+def test_two_authorization_headers_are_rejected(anonymous: httpx2.Client) -> None:
     headers = [("Authorization", f"Bearer {VALID}"), ("Authorization", f"Bearer {VALID}")]
     answer = anonymous.get("/api/tasks", headers=headers)
     assert (answer.status_code, answer.json()) == (401, {"detail": "There is more than one Authorization header"})
@@ -363,7 +363,7 @@ def test_two_authorization_headers_are_rejected(anonymous: httpx.Client) -> None
 
 
 @pytest.mark.proves("AUTH-8")
-def test_the_user_comes_from_the_token_alone(anonymous: httpx.Client) -> None:
+def test_the_user_comes_from_the_token_alone(anonymous: httpx2.Client) -> None:
     task = {"title": "mine", "user_id": "somebody"}
     answer = anonymous.post("/api/tasks?user_id=somebody", json=task, headers=bearer("me") | JSON)
     assert answer.json()["user_id"] == "me"
@@ -384,7 +384,7 @@ def test_the_user_is_in_the_state_of_the_request() -> None:
 
 def test_without_a_key_set_nothing_asymmetric_is_loaded() -> None:
     """cryptography takes 10 MB in each worker."""
-    loaded = "import sys, todo_backend.main; print(sorted({'cryptography', 'httpx', 'jwt'} & sys.modules.keys()))"
+    loaded = "import sys, todo_backend.main; print(sorted({'cryptography', 'httpx2', 'jwt'} & sys.modules.keys()))"
     environment = os.environ | {"DATABASE_URL": "postgresql:///unused", "BETTER_AUTH_SECRET": SECRET}
     printed = subprocess.check_output([sys.executable, "-c", loaded], env=environment, text=True)
     assert printed == "[]\n"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -57,7 +57,7 @@ def use_every_operation(service: Service, ada: tuple[str, str], bob: tuple[str, 
     """Let two users, each an id and a token, do everything; neither sees or changes what is the other's."""
     with service.client() as client:
 
-        def ask(user: tuple[str, str], method: str, path: str, body: object = None) -> httpx.Response:
+        def ask(user: tuple[str, str], method: str, path: str, body: object = None) -> httpx2.Response:
             return client.request(method, path, json=body, headers=bearer(user[1]))
 
         task = ask(ada, "POST", "/api/tasks", {"title": "Ada's"}).json()

@@ -240,6 +240,7 @@ def check_key_set(folder: Path, url: str) -> tuple[str, subprocess.CompletedProc
         ("redirect", (308, "/api/auth/jwks", b""), "it redirects to {site}/api/auth/jwks"),
         ("status", (302, "", b""), "the answer has status 302"),
         ("redirect", (302, "http://[", b""), "it redirects to http://%5B"),
+        ("redirect", (302, "http://[::1", b""), "it redirects to an invalid URL"),
         ("format", (302, "/login", b""), "the answer is not JSON: Expecting value: line 1 column 1 (char 0)"),
     ],
 )

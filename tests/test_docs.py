@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from typer.testing import CliRunner
 
@@ -39,7 +39,7 @@ def test_the_commands_exist() -> None:
 
 
 @pytest.mark.proves("DOC-1")
-def test_the_requests_are_answered_as_said(client: httpx.Client) -> None:
+def test_the_requests_are_answered_as_said(client: httpx2.Client) -> None:
     task = client.post("/api/tasks", json={"title": "x"}).json()
     rows = rows_after(
         "| method and path | body | success | errors besides 401, 408, 413, 422, 503 |", SPECIFICATION
@@ -53,7 +53,7 @@ def test_the_requests_are_answered_as_said(client: httpx.Client) -> None:
 
 
 @pytest.mark.proves("DOC-1", "DOC-2")
-def test_the_answers_look_as_shown(client: httpx.Client) -> None:
+def test_the_answers_look_as_shown(client: httpx2.Client) -> None:
     shown_task, shown_error = map(json.loads, re.findall(r"```json\n(.*?)```", SPECIFICATION, re.DOTALL))
     task = client.post("/api/tasks", json={"title": "Buy milk"}).json()
     varying = ("id", "user_id", "created_at", "updated_at")

@@ -9,7 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated, Any, Literal
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 import uvicorn
@@ -129,7 +129,7 @@ def running(app: FastAPI) -> Iterator[str]:
 
 def answers(app: FastAPI) -> list[tuple[int, dict[str, str], bytes]]:
     """What an application answers to the hostile requests, without the times in it."""
-    with running(app) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with running(app) as url, httpx2.Client(base_url=url, timeout=30) as client:
         found = []
         for method, path, headers, body in hostile_requests():
             response = client.request(method, path, headers=headers, content=body)
@@ -306,10 +306,10 @@ app.include_router(words)
 
 def ask(
     app: FastAPI, method: str, path: str, *, json: Any = None, headers: dict[str, str] | None = None
-) -> httpx.Response:
-    async def asked() -> httpx.Response:
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+) -> httpx2.Response:
+    async def asked() -> httpx2.Response:
+        transport = httpx2.ASGITransport(app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://service") as client:
             return await client.request(method, path, json=json, headers=headers)
 
     return asyncio.run(asked())

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -23,7 +23,7 @@ from todo_backend.tasks.ownership import TaskNotFound
 ASTRAL = "\N{GRINNING FACE}"  # one code point, two UTF-16 units, four bytes
 
 
-def test_the_server_does_not_say_what_it_is(anonymous: httpx.Client) -> None:
+def test_the_server_does_not_say_what_it_is(anonymous: httpx2.Client) -> None:
     assert "Server" not in anonymous.get("/health").headers
 
 
@@ -33,7 +33,7 @@ def test_the_server_does_not_say_what_it_is(anonymous: httpx.Client) -> None:
     [("x", "x"), ("  x y\t\n", "x y"), ("\u00a0x\u2003", "x"), (" " * 300 + "x" * 200 + " " * 300, "x" * 200)]
     + [(text, text) for text in (ASTRAL * 200, "<b>\"'\\/", "e\u0301", "\u200b", "\x01\x7f")],
 )
-def test_titles_that_are_accepted(client: httpx.Client, sent: str, kept: str) -> None:
+def test_titles_that_are_accepted(client: httpx2.Client, sent: str, kept: str) -> None:
     created = client.post("/api/tasks", json={"title": sent}).json()
     assert created["title"] == kept
     assert client.put(f"/api/tasks/{created['id']}", json={"title": sent}).json()["title"] == kept
@@ -42,7 +42,7 @@ def test_titles_that_are_accepted(client: httpx.Client, sent: str, kept: str) ->
 
 @pytest.mark.proves("VAL-1")
 @pytest.mark.parametrize("description", ["", "  x ", "x" * 1000, ASTRAL * 1000, " " * 1000, "a\r\nb"])
-def test_descriptions_are_kept_as_sent(client: httpx.Client, description: str) -> None:
+def test_descriptions_are_kept_as_sent(client: httpx2.Client, description: str) -> None:
     created = client.post("/api/tasks", json={"title": "x", "description": description}).json()
     assert created["description"] == description
     assert client.put(f"/api/tasks/{created['id']}", json={"description": description}).json() != created
@@ -81,7 +81,7 @@ SENTENCES = {
         ("description", "\udc00", "string_unicode"),
     ],
 )
-def test_values_that_are_rejected(client: httpx.Client, field: str, value: object, kind: str) -> None:
+def test_values_that_are_rejected(client: httpx2.Client, field: str, value: object, kind: str) -> None:
     task = client.post("/api/tasks", json={"title": "x"}).json()
     body = json.dumps({"title": "x"} | {field: value})
     for method, path in [("POST", "/api/tasks"), ("PUT", f"/api/tasks/{task['id']}")]:
@@ -94,7 +94,7 @@ def test_values_that_are_rejected(client: httpx.Client, field: str, value: objec
 
 
 @pytest.mark.proves("VAL-4")
-def test_every_fault_is_told(client: httpx.Client) -> None:
+def test_every_fault_is_told(client: httpx2.Client) -> None:
     answer = client.post("/api/tasks", json={"description": "\x00"})
     assert [error["loc"] for error in answer.json()["errors"]] == [["body", "title"], ["body", "description"]]
     nul = "The description has a character that cannot be stored."
@@ -132,7 +132,7 @@ def test_an_error_without_a_sentence_of_its_own_has_one() -> None:
         b"\x00",
     ],
 )
-def test_what_is_not_json_is_rejected(client: httpx.Client, body: bytes) -> None:
+def test_what_is_not_json_is_rejected(client: httpx2.Client, body: bytes) -> None:
     answer = client.post("/api/tasks", content=body, headers=JSON)
     errors = [{"loc": ["body"], "msg": "Not valid JSON", "type": "json_invalid"}]
     detail = "The request body is not valid JSON."
@@ -142,7 +142,7 @@ def test_what_is_not_json_is_rejected(client: httpx.Client, body: bytes) -> None
 @pytest.mark.proves("VAL-3")
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b'"x"', b"1", b'[{"title": "x"}]'])
 @pytest.mark.parametrize(("method", "path"), [("POST", "/api/tasks"), ("PUT", "/api/tasks/1")])
-def test_json_of_another_shape_is_rejected(client: httpx.Client, method: str, path: str, body: bytes) -> None:
+def test_json_of_another_shape_is_rejected(client: httpx2.Client, method: str, path: str, body: bytes) -> None:
     answer = client.request(method, path, content=body, headers=JSON)
     assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["body"])
     assert answer.json()["detail"] == f"The request body {'must be a JSON object' if body else 'is missing'}."
@@ -150,7 +150,7 @@ def test_json_of_another_shape_is_rejected(client: httpx.Client, method: str, pa
 
 @pytest.mark.proves("VAL-3")
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None])
-def test_other_content_types_are_rejected(client: httpx.Client, kind: str | None) -> None:
+def test_other_content_types_are_rejected(client: httpx2.Client, kind: str | None) -> None:
     headers = {"Content-Type": kind} if kind else {}
     answer = client.post("/api/tasks", content=b'{"title": "x"}', headers=headers)
     fault = {"loc": ["body"], "msg": "Content-Type must be application/json", "type": "content_type"}
@@ -162,18 +162,18 @@ def test_other_content_types_are_rejected(client: httpx.Client, kind: str | None
 @pytest.mark.parametrize(
     "kind", ["application/json; charset=utf-8", "APPLICATION/JSON", "application/problem+json"]
 )
-def test_json_content_types_are_accepted(client: httpx.Client, kind: str) -> None:
+def test_json_content_types_are_accepted(client: httpx2.Client, kind: str) -> None:
     answer = client.post("/api/tasks", content=b'{"title": "x"}', headers={"Content-Type": kind})
     assert answer.status_code == 201
 
 
 @pytest.mark.proves("ERR-1")
-def test_what_is_wrong_first_decides(client: httpx.Client, stranger: httpx.Client) -> None:
+def test_what_is_wrong_first_decides(client: httpx2.Client, stranger: httpx2.Client) -> None:
     task = client.post("/api/tasks", json={"title": "x"}).json()
     path = f"/api/tasks/{task['id']}"
     large, invalid = b"{" * 65537, b"{"
 
-    def put(client: httpx.Client, path: str, body: bytes, **headers: str) -> int:
+    def put(client: httpx2.Client, path: str, body: bytes, **headers: str) -> int:
         return client.put(path, content=body, headers=JSON | headers).status_code
 
     assert put(stranger, path, large, Authorization="Bearer bad") == 401
@@ -192,7 +192,7 @@ def in_chunks(body: bytes) -> Iterator[bytes]:
 
 @pytest.mark.proves("ERR-2")
 @pytest.mark.parametrize("send", [bytes, in_chunks], ids=["declared", "chunked"])
-def test_a_body_over_64_kib_is_refused(client: httpx.Client, send: Callable[[bytes], Any]) -> None:
+def test_a_body_over_64_kib_is_refused(client: httpx2.Client, send: Callable[[bytes], Any]) -> None:
     task = client.post("/api/tasks", json={"title": "x"}).json()
     fits = b'{"title": "y"}'.ljust(65536)
     for method, path in [
@@ -222,7 +222,7 @@ def test_the_rest_of_the_body_is_not_waited_for(service: Service, body: bytes) -
 
 
 @pytest.mark.proves("DATA-9")
-def test_a_client_that_leaves_in_the_middle_of_its_body_is_let_go(service: Service, client: httpx.Client) -> None:
+def test_a_client_that_leaves_in_the_middle_of_its_body_is_let_go(service: Service, client: httpx2.Client) -> None:
     service.send("POST", "/api/tasks", bearer("x") | JSON, b"Content-Length: 9\r\n\r\n{").close()
     assert client.get("/api/tasks").status_code == 200
     assert "Traceback" not in service.log.read_text()
@@ -255,7 +255,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_is_let_go(service: Servi
     ],
 )
 def test_unknown_paths_and_methods(
-    client: httpx.Client, method: str, path: str, status: int, allow: str | None
+    client: httpx2.Client, method: str, path: str, status: int, allow: str | None
 ) -> None:
     answer = client.request(method, path)
     detail = {404: "Not Found", 405: "Method Not Allowed"}[status]
@@ -270,7 +270,7 @@ NO_USER_ID_IN_PATH = "Tasks are at /api/tasks, without a user id in the path: th
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "PROPFIND"])
 @pytest.mark.parametrize("path", ["", "/", "/1", "/1/complete", "/1/complete/", "/%0a"])
 def test_a_user_id_in_the_path_has_an_answer_of_its_own(
-    client: httpx.Client, anonymous: httpx.Client, method: str, path: str
+    client: httpx2.Client, anonymous: httpx2.Client, method: str, path: str
 ) -> None:
     for user in ("ada", "1", "a%20b", "me@example.com"):
         answer = client.request(method, f"/api/{user}/tasks{path}")
@@ -282,7 +282,7 @@ def test_a_user_id_in_the_path_has_an_answer_of_its_own(
 @pytest.mark.parametrize(
     "path", ["/api/ada/bob/tasks", "/api/ada/tasksx", "/api/ada/Tasks", "/api//tasks", "/api/x"]
 )
-def test_other_unknown_paths_are_plain(client: httpx.Client, path: str) -> None:
+def test_other_unknown_paths_are_plain(client: httpx2.Client, path: str) -> None:
     assert client.get(path).json() == {"detail": "Not Found"}
 
 
@@ -331,7 +331,7 @@ def test_a_trailing_slash_is_cut_off(path: str, routed: str, root: str) -> None:
     assert scope["path"] == root + path  # the access log tells what was asked for
 
 
-def cors_headers(answer: httpx.Response) -> dict[str, str]:
+def cors_headers(answer: httpx2.Response) -> dict[str, str]:
     return {name: value for name, value in answer.headers.items() if name.startswith("access-control-")}
 
 
@@ -414,7 +414,7 @@ def test_an_error_says_in_the_log_what_it_says_in_the_answer(error: TodoError) -
 
 
 @pytest.mark.proves("CORS-1", "HTTP-1")
-def test_a_listed_origin_may_read_every_answer(client: httpx.Client, stranger: httpx.Client) -> None:
+def test_a_listed_origin_may_read_every_answer(client: httpx2.Client, stranger: httpx2.Client) -> None:
     task = client.post("/api/tasks", json={"title": "x"}, headers={"Origin": ORIGIN})
     path = f"/api/tasks/{task.json()['id']}"
     answers = {
@@ -441,7 +441,7 @@ def test_a_listed_origin_may_read_every_answer(client: httpx.Client, stranger: h
 
 @pytest.mark.proves("CORS-2")
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
-def test_a_preflight_needs_no_token(anonymous: httpx.Client, method: str) -> None:
+def test_a_preflight_needs_no_token(anonymous: httpx2.Client, method: str) -> None:
     answer = anonymous.options(
         "/api/tasks/1",
         headers={
@@ -483,13 +483,13 @@ def test_a_preflight_may_name_any_header_field(service: Service, requested: str,
 
 
 @pytest.mark.proves("CORS-2")
-def test_a_preflight_that_names_no_header_field_is_allowed_none(anonymous: httpx.Client) -> None:
+def test_a_preflight_that_names_no_header_field_is_allowed_none(anonymous: httpx2.Client) -> None:
     headers = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
     assert "access-control-allow-headers" not in cors_headers(anonymous.options("/api/tasks", headers=headers))
 
 
 @pytest.mark.proves("CORS-2")
-def test_a_preflight_for_another_method_is_rejected(anonymous: httpx.Client) -> None:
+def test_a_preflight_for_another_method_is_rejected(anonymous: httpx2.Client) -> None:
     headers = {"Origin": ORIGIN, "Access-Control-Request-Method": "TRACE"}
     assert anonymous.options("/api/tasks", headers=headers).status_code == 400
 
@@ -508,7 +508,7 @@ PREFLIGHT = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Hea
         "http://localhost:3000.evil.example",
     ],
 )
-def test_another_origin_gets_nothing(client: httpx.Client, origin: str) -> None:
+def test_another_origin_gets_nothing(client: httpx2.Client, origin: str) -> None:
     for answer in (
         client.get("/api/tasks", headers={"Origin": origin}),
         client.get("/api/tasks", headers={"Origin": origin, "Authorization": "Bearer bad"}),
@@ -535,7 +535,7 @@ def test_origins_are_configured(tmp_path: Path, url: Callable[[str], str]) -> No
 
 
 @pytest.mark.proves("HTTP-2")
-def test_health(anonymous: httpx.Client) -> None:
+def test_health(anonymous: httpx2.Client) -> None:
     answer = anonymous.get("/health")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
     assert "Cache-Control" not in answer.headers

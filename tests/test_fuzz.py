@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
-import httpx
+import httpx2
 import pytest
 
 from tests.service import SECRET, Service, bearer
@@ -113,7 +113,7 @@ def spoil(data: bytes, random: Random) -> bytes:
 def test_no_bytes_make_a_500(service: Service) -> None:
     """Requests with a few bytes changed, one to three on a connection."""
     token = bearer("bytes")["Authorization"].encode()
-    url = httpx.URL(service.base_url)
+    url = httpx2.URL(service.base_url)
     deadline = time.monotonic() + SECONDS / 5
 
     def attack(number: int) -> Counter[bytes]:

@@ -19,7 +19,7 @@ from email.message import Message
 from io import BufferedReader
 from typing import Any
 
-import httpx
+import httpx2
 import psutil
 import pytest
 import uvicorn
@@ -207,7 +207,7 @@ def connect(service: Service) -> Iterator[Callable[[], Connection]]:
     connections = []
 
     def connect() -> Connection:
-        url = httpx.URL(service.base_url)
+        url = httpx2.URL(service.base_url)
         connection = socket.create_connection((url.host, url.port or 0), timeout=30)
         connections.append(connection)
         return Connection(connection, connection.makefile("rb"))
@@ -456,7 +456,7 @@ def test_requests_in_line_end_with_their_connection(caplog: pytest.LogCaptureFix
 def test_a_refusal_is_read_by_a_client_that_goes_on_sending(service: Service, token: str) -> None:
     """One that says Connection: close, as nginx does to what is behind it, and is answered before its end."""
     for headers, status in ({"Authorization": token}, 413), ({}, 401):
-        address = httpx.URL(service.base_url)
+        address = httpx2.URL(service.base_url)
         connection = http.client.HTTPConnection(address.host, address.port)
         connection.request("POST", "/api/tasks", b"x" * 5_000_000, {**headers, "Connection": "close"})
         assert connection.getresponse().status == status

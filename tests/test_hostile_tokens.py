@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -255,13 +255,13 @@ FORMS = {
 HOSTILE = ALGORITHMS | SIGNATURES | HEADERS | CLAIMS | FORMS
 
 
-def send(service: Service, token: str) -> httpx.Response:
+def send(service: Service, token: str) -> httpx2.Response:
     with service.client() as client:
         value = f"Bearer {token}".rstrip(" ").encode("latin-1")
         return client.get("/api/tasks", headers=[(b"Authorization", value)])
 
 
-def assert_refused(answer: httpx.Response, token: str) -> None:
+def assert_refused(answer: httpx2.Response, token: str) -> None:
     """401 in the contract's form, with a challenge, of which nothing is the token's."""
     assert answer.status_code == 401, answer.text
     [(name, reason)] = answer.json().items()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -28,7 +28,7 @@ WHITE_SPACE += "\u202f\u205f\u3000"
 
 
 class Users(RuleBasedStateMachine):
-    clients: dict[str, httpx.Client]
+    clients: dict[str, httpx2.Client]
 
     ids = Bundle("ids")
 
@@ -39,10 +39,10 @@ class Users(RuleBasedStateMachine):
             for task in client.get("/api/tasks").json():
                 client.delete(f"/api/tasks/{task['id']}")
 
-    def ask(self, user: str, method: str, path: str, body: object = None) -> httpx.Response:
+    def ask(self, user: str, method: str, path: str, body: object = None) -> httpx2.Response:
         return self.clients[user].request(method, path, json=body)
 
-    def expect(self, answer: httpx.Response, user: str, task_id: int) -> dict[str, Any] | None:
+    def expect(self, answer: httpx2.Response, user: str, task_id: int) -> dict[str, Any] | None:
         """Return the model's task if the answer has to be a success; check the error response if not."""
         task = self.tasks.get(task_id)
         if task is None:
@@ -113,13 +113,13 @@ class Users(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def clients(service: Service) -> Iterator[dict[str, httpx.Client]]:
+def clients(service: Service) -> Iterator[dict[str, httpx2.Client]]:
     with service.client("ada") as ada, service.client("bob") as bob:
         yield {"ada": ada, "bob": bob}
 
 
 @pytest.mark.proves("TASK-9", "VAL-1", "OWN-1")
-def test_the_service_agrees_with_a_model(clients: dict[str, httpx.Client]) -> None:
+def test_the_service_agrees_with_a_model(clients: dict[str, httpx2.Client]) -> None:
     Users.clients = clients
     run_state_machine_as_test(
         Users,

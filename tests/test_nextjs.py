@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
@@ -261,7 +261,7 @@ def test_the_rewrites(site: Site, backend: Service, user: str) -> None:
     """A frontend may call /api/tasks or /api/{user}/tasks of its own origin."""
     user_id = site.frontend.sign_up(user)
     headers = {"Authorization": f"Bearer {site.frontend.token(user)}"}
-    with httpx.Client(base_url=site.url, headers=headers, timeout=30) as client:
+    with httpx2.Client(base_url=site.url, headers=headers, timeout=30) as client:
         for path in ("/api/tasks", f"/api/{user_id}/tasks"):
             task = client.post(path, json={"title": "Buy milk"}).json()
             one = f"{path}/{task['id']}"
@@ -311,7 +311,7 @@ def test_a_backend_that_is_down(site: Site, backend: Service, page: Page, user: 
     backend.stop()
     add(page, "Buy milk")
     expect_message(page, TROUBLE)
-    answer = httpx.get(f"{site.url}/api/tasks")
+    answer = httpx2.get(f"{site.url}/api/tasks")
     assert (answer.status_code, answer.text) == (500, "Internal Server Error")  # what the rewrite says
     page.goto("/server")
     expect_message(page, TROUBLE)
@@ -328,10 +328,10 @@ def test_next_dev_from_cold(site: Site, page: Page, user: str) -> None:
     variables = {"SIGNING": "eddsa", "NEXT_PUBLIC_API_URL": dev.url}
     with dev.backend() as service, dev.next("dev", **variables):
         begun = time.monotonic()
-        answers = [httpx.get(f"{dev.backend_url}/api/tasks", headers=headers, timeout=20)]
+        answers = [httpx2.get(f"{dev.backend_url}/api/tasks", headers=headers, timeout=20)]
         while answers[-1].status_code == 503 and time.monotonic() < begun + 180:
             time.sleep(int(answers[-1].headers["Retry-After"]))
-            answers.append(httpx.get(f"{dev.backend_url}/api/tasks", headers=headers, timeout=20))
+            answers.append(httpx2.get(f"{dev.backend_url}/api/tasks", headers=headers, timeout=20))
         assert answers[-1].json() == []
         requests = use_every_operation(page, f"{user}-ada", dev.url)
         assert {url.split("/api/")[0] for url in requests if "/api/tasks" in url} == {dev.url}

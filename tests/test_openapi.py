@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from pydantic import ValidationError
 
@@ -28,7 +28,7 @@ OPERATIONS = {
 
 
 @pytest.fixture
-def document(anonymous: httpx.Client) -> dict[str, Any]:
+def document(anonymous: httpx2.Client) -> dict[str, Any]:
     document: dict[str, Any] = anonymous.get("/openapi.json").json()
     return document
 
@@ -72,7 +72,7 @@ def test_schemas(document: dict[str, Any]) -> None:
 
 
 @pytest.mark.proves("API-1")
-def test_the_examples_are_valid(document: dict[str, Any], client: httpx.Client) -> None:
+def test_the_examples_are_valid(document: dict[str, Any], client: httpx2.Client) -> None:
     schemas = document["components"]["schemas"]
     created = client.post("/api/tasks", json=schemas["TaskCreate"]["examples"][0])
     assert created.status_code == 201

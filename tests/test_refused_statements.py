@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 
@@ -28,7 +28,7 @@ def app(tmp_path_factory: pytest.TempPathFactory, application: Application) -> I
         yield service
 
 
-def new_lines(service: Service, action: Callable[[], httpx.Response]) -> tuple[httpx.Response, str]:
+def new_lines(service: Service, action: Callable[[], httpx2.Response]) -> tuple[httpx2.Response, str]:
     """Return the answer, and what was logged meanwhile."""
     before = len(service.log.read_text())
     answer = action()

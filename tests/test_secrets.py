@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
+import httpx2
 import jwt
 import psycopg
 import pytest
@@ -45,7 +45,7 @@ def leaks(text: str) -> set[str]:
     return {mark for mark in marks if mark in text}
 
 
-def fail_in_every_way(service: Service) -> list[httpx.Response]:
+def fail_in_every_way(service: Service) -> list[httpx2.Response]:
     """Return the answers, in no order that means anything."""
     answers = []
     with service.client() as anonymous, service.client() as client:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 import uvicorn
@@ -64,7 +64,7 @@ async def fail(db: SessionDep, user: CurrentUser) -> None:
 
 
 @contextlib.contextmanager
-def application(url: str) -> Iterator[httpx.Client]:
+def application(url: str) -> Iterator[httpx2.Client]:
     """Run the service with these routes too, and yield a client."""
     settings = Settings(DATABASE_URL=SecretStr(url), BETTER_AUTH_SECRET=SecretStr(SECRET), DATABASE_POOL_SIZE=POOL)
     app = create_app(settings)
@@ -76,7 +76,7 @@ def application(url: str) -> Iterator[httpx.Client]:
     try:
         wait_until(lambda: server.started)
         port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=bearer("me"), timeout=30) as client:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", headers=bearer("me"), timeout=30) as client:
             yield client
     finally:
         server.should_exit = True
@@ -84,13 +84,13 @@ def application(url: str) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def client(database: str, proxy: Proxy) -> Iterator[httpx.Client]:
+def client(database: str, proxy: Proxy) -> Iterator[httpx2.Client]:
     with application(proxy.url(database)) as client:
         yield client
 
 
 @pytest.mark.proves("DATA-13")
-def test_a_route_with_a_session(client: httpx.Client, proxy: Proxy) -> None:
+def test_a_route_with_a_session(client: httpx2.Client, proxy: Proxy) -> None:
     """More of them than there are connections: each gives its connection back."""
     added = [client.post("/api/add_task", params={"title": str(number)}).json() for number in range(2 * POOL)]
     tasks = client.get("/api/tasks").json()
@@ -105,7 +105,7 @@ def test_a_route_with_a_session(client: httpx.Client, proxy: Proxy) -> None:
 
 
 @pytest.mark.proves("DATA-13")
-def test_what_a_session_sets_ends_with_it(client: httpx.Client) -> None:
+def test_what_a_session_sets_ends_with_it(client: httpx2.Client) -> None:
     assert client.post("/api/read_only").status_code == 200
     assert client.post("/api/add_task").status_code == 200
 
@@ -121,7 +121,7 @@ def test_a_session_that_began_read_only(client: httpx.Client, database: str, adm
 
 
 @pytest.mark.proves("DATA-13", "FAIL-3")
-def test_a_session_without_the_table(client: httpx.Client, database: str, url: Callable[[str], str]) -> None:
+def test_a_session_without_the_table(client: httpx2.Client, database: str, url: Callable[[str], str]) -> None:
     with psycopg.connect(url(database)) as other:
         other.execute("DROP TABLE tasks")
     assert client.post("/api/add_task").status_code == 503
@@ -143,7 +143,7 @@ def test_a_session_at_a_start_that_takes_long(
 
 
 @pytest.mark.proves("DATA-13")
-def test_a_failure_that_is_not_the_databases_is_a_bug(client: httpx.Client) -> None:
+def test_a_failure_that_is_not_the_databases_is_a_bug(client: httpx2.Client) -> None:
     for _ in range(2 * POOL):
         answer = client.post("/api/fail")
         assert (answer.status_code, answer.json()) == (500, {"detail": "Internal server error"})
@@ -151,7 +151,7 @@ def test_a_failure_that_is_not_the_databases_is_a_bug(client: httpx.Client) -> N
 
 
 @pytest.mark.proves("DATA-13")
-def test_a_session_has_a_time_limit(client: httpx.Client, database: str, url: Callable[[str], str]) -> None:
+def test_a_session_has_a_time_limit(client: httpx2.Client, database: str, url: Callable[[str], str]) -> None:
     """For a statement, and for a connection that others do not give back."""
     client.post("/api/add_task")
     with psycopg.connect(url(database)) as other:
@@ -168,7 +168,7 @@ def test_a_session_has_a_time_limit(client: httpx.Client, database: str, url: Ca
 
 
 @pytest.mark.proves("DATA-13")
-def test_a_session_without_a_database(client: httpx.Client, proxy: Proxy) -> None:
+def test_a_session_without_a_database(client: httpx2.Client, proxy: Proxy) -> None:
     proxy.refuse()
     answer = client.post("/api/add_task")
     assert (answer.status_code, answer.json()) == (503, {"detail": "Database unavailable"})
@@ -178,7 +178,7 @@ def test_a_session_without_a_database(client: httpx.Client, proxy: Proxy) -> Non
 
 
 @pytest.mark.proves("DATA-13", "DATA-4")
-def test_a_session_after_a_sleep(client: httpx.Client, proxy: Proxy) -> None:
+def test_a_session_after_a_sleep(client: httpx2.Client, proxy: Proxy) -> None:
     for _ in range(3):
         assert client.post("/api/add_task").status_code == 200
         proxy.cut()

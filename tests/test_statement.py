@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 from psycopg.rows import dict_row
@@ -37,7 +37,7 @@ TIMES = [
 
 
 @pytest.mark.proves("TASK-7", "DATA-11")
-def test_postgresql_writes_what_pydantic_would(client: httpx.Client, user: str, url: Callable[[str], str]) -> None:
+def test_postgresql_writes_what_pydantic_would(client: httpx2.Client, user: str, url: Callable[[str], str]) -> None:
     with psycopg.connect(url("shared"), row_factory=dict_row, autocommit=True) as connection:
         for title, moment in itertools.product(TITLES, TIMES):
             connection.execute(INSERT, [user, title, None, moment, moment])
@@ -88,8 +88,8 @@ def test_another_encoding_in_the_url_does_not_matter(proxy: Proxy) -> None:
     assert asyncio.run(value_of(url, echo, {"text": "\U0001f600"})).decode() == "\U0001f600"
 
 
-async def requests(service: Service, *wanted: tuple[str, str], body: Any = None) -> list[httpx.Response]:
-    async with httpx.AsyncClient(base_url=service.base_url, headers=bearer("me"), timeout=30) as client:
+async def requests(service: Service, *wanted: tuple[str, str], body: Any = None) -> list[httpx2.Response]:
+    async with httpx2.AsyncClient(base_url=service.base_url, headers=bearer("me"), timeout=30) as client:
         return await asyncio.gather(*(client.request(method, path, json=body) for method, path in wanted))
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 
@@ -23,7 +23,7 @@ OPERATIONS: list[tuple[str, str, dict[str, Any] | None]] = [
 ]
 
 
-def create(client: httpx.Client, **fields: Any) -> dict[str, Any]:
+def create(client: httpx2.Client, **fields: Any) -> dict[str, Any]:
     answer = client.post("/api/tasks", json={"title": "a task"} | fields)
     assert answer.status_code == 201
     task: dict[str, Any] = answer.json()
@@ -36,7 +36,7 @@ def moment(text: str) -> datetime:
 
 
 @pytest.mark.proves("TASK-1", "TASK-7")
-def test_create(client: httpx.Client, user: str) -> None:
+def test_create(client: httpx2.Client, user: str) -> None:
     before = datetime.now(UTC)
     answer = client.post("/api/tasks", json={"title": "Buy milk", "description": "Two litres"})
     task = answer.json()
@@ -49,14 +49,14 @@ def test_create(client: httpx.Client, user: str) -> None:
 
 
 @pytest.mark.proves("TASK-1")
-def test_create_without_description(client: httpx.Client) -> None:
+def test_create_without_description(client: httpx2.Client) -> None:
     assert create(client)["description"] is None
     assert create(client, description=None)["description"] is None
     assert create(client, description="")["description"] == ""
 
 
 @pytest.mark.proves("TASK-2")
-def test_list(client: httpx.Client, stranger: httpx.Client) -> None:
+def test_list(client: httpx2.Client, stranger: httpx2.Client) -> None:
     assert client.get("/api/tasks").json() == []
     create(stranger)
     ids = [create(client, title=str(number))["id"] for number in range(5)]
@@ -75,14 +75,14 @@ def test_list(client: httpx.Client, stranger: httpx.Client) -> None:
 
 @pytest.mark.proves("TASK-2")
 @pytest.mark.parametrize("status", ["", "done", "ALL", "pending,completed"])
-def test_another_status_is_rejected(client: httpx.Client, status: str) -> None:
+def test_another_status_is_rejected(client: httpx2.Client, status: str) -> None:
     answer = client.get("/api/tasks", params={"status": status})
     assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["query", "status"])
     assert answer.json()["detail"] == "The status must be all, pending or completed."
 
 
 @pytest.mark.proves("TASK-3")
-def test_get(client: httpx.Client) -> None:
+def test_get(client: httpx2.Client) -> None:
     task = create(client, description="x")
     answer = client.get(f"/api/tasks/{task['id']}")
     assert (answer.status_code, answer.json()) == (200, task)
@@ -99,7 +99,7 @@ def test_get(client: httpx.Client) -> None:
         {"title": "old", "description": "old"},
     ],
 )
-def test_update(client: httpx.Client, changes: dict[str, Any]) -> None:
+def test_update(client: httpx2.Client, changes: dict[str, Any]) -> None:
     task = create(client, title="old", description="old")
     answer = client.put(f"/api/tasks/{task['id']}", json=changes)
     assert answer.status_code == 200
@@ -109,7 +109,7 @@ def test_update(client: httpx.Client, changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.proves("TASK-4")
-def test_an_update_with_nothing_changes_nothing(client: httpx.Client) -> None:
+def test_an_update_with_nothing_changes_nothing(client: httpx2.Client) -> None:
     task = create(client)
     answer = client.put(f"/api/tasks/{task['id']}", json={})
     assert (answer.status_code, answer.json()) == (200, task)
@@ -126,7 +126,7 @@ def test_an_update_with_nothing_changes_nothing(client: httpx.Client) -> None:
     ],
 )
 def test_an_update_that_can_change_nothing_is_rejected(
-    client: httpx.Client, body: dict[str, Any], kind: str
+    client: httpx2.Client, body: dict[str, Any], kind: str
 ) -> None:
     task = create(client)
     answer = client.put(f"/api/tasks/{task['id']}", json=body)
@@ -140,7 +140,7 @@ def test_an_update_that_can_change_nothing_is_rejected(
 
 
 @pytest.mark.proves("ERR-3", "AUTH-1")
-def test_a_trailing_slash_makes_no_difference(client: httpx.Client, anonymous: httpx.Client) -> None:
+def test_a_trailing_slash_makes_no_difference(client: httpx2.Client, anonymous: httpx2.Client) -> None:
     created = client.post("/api/tasks/", json={"title": "x"})
     task = created.json()
     path = f"/api/tasks/{task['id']}"
@@ -157,7 +157,7 @@ def test_a_trailing_slash_makes_no_difference(client: httpx.Client, anonymous: h
 
 
 @pytest.mark.proves("TASK-5")
-def test_delete(client: httpx.Client) -> None:
+def test_delete(client: httpx2.Client) -> None:
     task = create(client)
     answer = client.delete(f"/api/tasks/{task['id']}")
     assert (answer.status_code, answer.json()) == (200, task)
@@ -166,7 +166,7 @@ def test_delete(client: httpx.Client) -> None:
 
 
 @pytest.mark.proves("TASK-6", "TASK-7")
-def test_toggle(client: httpx.Client) -> None:
+def test_toggle(client: httpx2.Client) -> None:
     task = create(client)
     path = f"/api/tasks/{task['id']}/complete"
     for completed, body in [(True, None), (False, b"{"), (True, b'{"completed": false}'), (False, b"\xff")]:
@@ -178,11 +178,11 @@ def test_toggle(client: httpx.Client) -> None:
 
 
 @pytest.mark.proves("TASK-6", "TASK-7")
-def test_200_toggles_at_once_all_count(service: Service, client: httpx.Client, user: str) -> None:
+def test_200_toggles_at_once_all_count(service: Service, client: httpx2.Client, user: str) -> None:
     task = create(client)
 
     async def toggle_at_once(times: int) -> list[dict[str, Any]]:
-        async with httpx.AsyncClient(base_url=service.base_url, headers=bearer(user), timeout=30) as clients:
+        async with httpx2.AsyncClient(base_url=service.base_url, headers=bearer(user), timeout=30) as clients:
             path = f"/api/tasks/{task['id']}/complete"
             answers = await asyncio.gather(*(clients.patch(path) for _ in range(times)))
         return [answer.json() for answer in answers]
@@ -199,7 +199,7 @@ def test_200_toggles_at_once_all_count(service: Service, client: httpx.Client, u
 @pytest.mark.proves("TASK-7")
 @pytest.mark.parametrize(("method", "path", "body"), [OPERATIONS[1], OPERATIONS[3]], ids=["update", "toggle"])
 def test_updated_at_moves_forward_also_after_a_wait(
-    url: Callable[[str], str], admin: psycopg.Connection, client: httpx.Client, method: str, path: str, body: Any
+    url: Callable[[str], str], admin: psycopg.Connection, client: httpx2.Client, method: str, path: str, body: Any
 ) -> None:
     """A statement that began before the change it waits for ends after it."""
     task = create(client)
@@ -216,7 +216,7 @@ def test_updated_at_moves_forward_also_after_a_wait(
 
 @pytest.mark.proves("TASK-7")
 def test_updated_at_moves_forward_even_if_the_clock_goes_back(
-    url: Callable[[str], str], client: httpx.Client
+    url: Callable[[str], str], client: httpx2.Client
 ) -> None:
     task = create(client)
     with psycopg.connect(url("shared")) as other:
@@ -226,7 +226,7 @@ def test_updated_at_moves_forward_even_if_the_clock_goes_back(
 
 
 @pytest.mark.proves("TASK-8")
-def test_a_client_may_send_back_the_whole_task(client: httpx.Client, user: str) -> None:
+def test_a_client_may_send_back_the_whole_task(client: httpx2.Client, user: str) -> None:
     task = create(client, id=-1, user_id="x", completed=True, created_at="2000-01-01Z", priority="high")
     assert task["id"] > 0
     assert (task["user_id"], task["completed"], task["created_at"] > "2026") == (user, False, True)
@@ -238,7 +238,7 @@ def test_a_client_may_send_back_the_whole_task(client: httpx.Client, user: str) 
 @pytest.mark.proves("OWN-1")
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
 def test_another_users_task_is_refused(
-    client: httpx.Client, stranger: httpx.Client, method: str, path: str, body: Any
+    client: httpx2.Client, stranger: httpx2.Client, method: str, path: str, body: Any
 ) -> None:
     task = create(client)
     answer = stranger.request(method, path.format(task["id"]), json=body)
@@ -253,14 +253,14 @@ def test_another_users_task_is_refused(
     ["0", "-1", "2147483648", str(2**53), str(2**63 - 1), str(2**63), str(-(2**63)), "9" * 40, "9" * 5000],
 )
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
-def test_no_such_task(client: httpx.Client, method: str, path: str, body: Any, task_id: str) -> None:
+def test_no_such_task(client: httpx2.Client, method: str, path: str, body: Any, task_id: str) -> None:
     answer = client.request(method, path.format(task_id), json=body)
     assert (answer.status_code, answer.json()) == (404, {"detail": "Task not found"})
 
 
 @pytest.mark.proves("TASK-3")
 @pytest.mark.parametrize("task_id", [2**31, 2**53 - 1])
-def test_an_id_may_be_large(client: httpx.Client, user: str, url: Callable[[str], str], task_id: int) -> None:
+def test_an_id_may_be_large(client: httpx2.Client, user: str, url: Callable[[str], str], task_id: int) -> None:
     with psycopg.connect(url("shared"), autocommit=True) as connection:
         connection.execute(
             "INSERT INTO tasks (id, user_id, title) OVERRIDING SYSTEM VALUE VALUES (%s, %s, 'x')", [task_id, user]
@@ -274,7 +274,7 @@ def test_an_id_may_be_large(client: httpx.Client, user: str, url: Callable[[str]
     "task_id", ["abc", "1.0", "1.5", "1e3", "0x1", "1_0", "%201", "+1", "--1", "-", "٣", "null"]
 )
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS)
-def test_not_an_integer(client: httpx.Client, method: str, path: str, body: Any, task_id: str) -> None:
+def test_not_an_integer(client: httpx2.Client, method: str, path: str, body: Any, task_id: str) -> None:
     answer = client.request(method, path.format(task_id), json=body)
     assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["path", "task_id"])
     assert answer.json()["detail"] == "The task id must be a whole number."

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Self
 
-import httpx
+import httpx2
 
 from tests.service import Service, bearer
 
@@ -70,7 +70,7 @@ class Connection:
         if self._writer and self._reader.at_eof():  # it was idle for longer than the service keeps it
             self.close()
         if not self._writer:
-            address = httpx.URL(self.service.base_url)
+            address = httpx2.URL(self.service.base_url)
             self._reader, self._writer = await asyncio.open_connection(address.host, address.port)
         content = b"" if body is None else json.dumps(body).encode()
         fields = f"Host: test\r\nAuthorization: {self._authorization}\r\nContent-Length: {len(content)}"

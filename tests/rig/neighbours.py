@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import httpx2
 from starlette.types import Receive, Scope, Send
 
 from tests.rig.postgres import Server
@@ -27,8 +27,8 @@ def served(url: str, *new: str) -> dict[int, str]:
             async def app(scope: Scope, receive: Receive, send: Send) -> None:
                 await main.app({**scope, "state": {"database": database}}, receive, send)
 
-            async with httpx.AsyncClient(
-                transport=httpx.ASGITransport(app), base_url="http://test", headers=bearer("ada")
+            async with httpx2.AsyncClient(
+                transport=httpx2.ASGITransport(app), base_url="http://test", headers=bearer("ada")
             ) as client:
                 for title in new:
                     (await client.post("/api/tasks", json={"title": title})).raise_for_status()

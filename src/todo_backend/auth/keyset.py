@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,6 @@ from todo_backend.http import strict_json
 from todo_backend.http.errors import TodoError
 
 if TYPE_CHECKING:
-    import httpx
     import jwt
 
 log = logging.getLogger(__name__)
@@ -134,20 +134,26 @@ async def fetch(url: str) -> "list[jwt.PyJWK]":
     Raises:
         NoKeySet: there is no answer, or it is not a key set.
     """
-    import httpx  # as large as the rest of auth/, and most deployments have no key set
+    import httpx2  # as large as the rest of auth/, and most deployments have no key set
 
-    timeout = httpx.Timeout(JWKS_TIMEOUT, connect=CONNECT_TIMEOUT)
     try:
-        async with asyncio.timeout(JWKS_TIMEOUT), httpx.AsyncClient(timeout=timeout) as client:
+        client = httpx2.AsyncClient(timeout=httpx2.Timeout(JWKS_TIMEOUT, connect=CONNECT_TIMEOUT))
+    except OSError as error:
+        raise NoKeySet(f"SSL_CERT_FILE cannot be used: {_first_line(error)}", "certificates") from error
+    except (httpx2.InvalidURL, ImportError, ValueError) as error:  # its text may have a part of a proxy's password
+        raise NoKeySet("HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or NO_PROXY cannot be used", "proxies") from error
+    try:
+        async with asyncio.timeout(JWKS_TIMEOUT), client:
             response = await client.get(url)
             for _ in range(MAX_REDIRECTS):
-                if response.next_request and _origin(response.next_request.url) == _origin(response.url):
+                if response.next_request and response.next_request.url.origin == response.url.origin:
                     response = await client.send(response.next_request)
-    # ImportError and OSError: of proxies and certificates that the environment names to httpx.
-    except (httpx.HTTPError, httpx.InvalidURL, ImportError, OSError, ValueError) as error:
-        raise NoKeySet(str(error).partition("\n")[0] or "no answer in time", "unreachable") from error
-    if response.next_request:
-        raise NoKeySet(f"it redirects to {response.next_request.url}", "redirect")
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+        hint = "certificate" if _is_certificate_error(error) else "unreachable"
+        raise NoKeySet(_first_line(error) or "no answer in time", hint) from error
+    if response.has_redirect_location:
+        target = response.next_request.url if response.next_request else "an invalid URL"
+        raise NoKeySet(f"it redirects to {target}", "redirect")
     if response.status_code != 200:
         is_this_service = response.headers.get("WWW-Authenticate") == "Bearer"  # see auth/middleware.py
         hint = "itself" if is_this_service else "not found" if response.status_code == 404 else "status"
@@ -155,14 +161,22 @@ async def fetch(url: str) -> "list[jwt.PyJWK]":
     try:
         answer = strict_json.loads(response.content)
     except ValueError as error:
-        raise NoKeySet(f"the answer is not JSON: {str(error).partition(chr(10))[0]}", "format") from error
+        raise NoKeySet(f"the answer is not JSON: {_first_line(error)}", "format") from error
     if not isinstance(answer, dict) or not isinstance(answer.get("keys"), list):
         raise NoKeySet("the answer is not a JSON Web Key Set", "format")
     return [key for data in answer["keys"] if (key := _read(data)) is not None]
 
 
-def _origin(url: "httpx.URL") -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _is_certificate_error(error: BaseException | None) -> bool:
+    """Tell whether it is about the server's certificate; httpx2 raises the same error for a refused connection."""
+    return error is not None and (
+        isinstance(error, ssl.SSLCertVerificationError)
+        or _is_certificate_error(error.__cause__ or error.__context__)
+    )
 
 
 def _read(data: Any) -> "jwt.PyJWK | None":

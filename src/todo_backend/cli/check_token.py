@@ -34,12 +34,15 @@ async def check_key_set(issuer: Issuer) -> CheckResult:
 
 
 def _key_set_hint(issuer: Issuer, hint: str) -> str:
+    if hint in ("certificate", "certificates", "proxies"):
+        return KEY_SET_HINTS[hint].format(variable=issuer.variable)
+    text = KEY_SET_HINTS["neon" if issuer.variable == "NEON_AUTH_BASE_URL" else hint]
     parts = urlsplit(issuer.jwks_url)
     host = str(parts.hostname)
-    proxies = urllib.request.getproxies()  # as httpx does
+    proxies = urllib.request.getproxies()  # as httpx2 does
     if (parts.scheme in proxies or "all" in proxies) and not urllib.request.proxy_bypass(host):
-        return KEY_SET_HINTS["proxy"].format(host=host)
-    return KEY_SET_HINTS["neon" if issuer.variable == "NEON_AUTH_BASE_URL" else hint]
+        return f"{KEY_SET_HINTS['proxy'].format(host=host)}\n{text}"
+    return text
 
 
 async def check_token(token: str, verifier: Verifier) -> CheckResult:

@@ -105,6 +105,12 @@ If it should be valid now, set the clocks of both machines.""",
 
 # By NoKeySet.hint.
 KEY_SET_HINTS = {
+    "certificate": """\
+If its issuer is unknown here: add the issuer to the system's certificates (Debian: package ca-certificates, command
+update-ca-certificates), or name a file with its certificate in the environment: SSL_CERT_FILE=/path/to/issuer.pem
+If the certificate is for another host: set {variable} in .env to the address that it is for.""",
+    "certificates": """\
+Correct SSL_CERT_FILE in the environment. Without it, the system's certificates are used.""",
     "empty": """\
 Leave jwks.keyPairConfig out of the jwt plugin's options in auth.ts.""",
     "format": """\
@@ -125,6 +131,9 @@ If the plugin signs HS256 by jwt.sign: it has no key set; leave BETTER_AUTH_URL 
     "proxy": """\
 The environment has an HTTP proxy. If the proxy does not reach the key set, exclude the host:
 NO_PROXY={host}""",
+    "proxies": """\
+Correct them in the environment: a proxy is an http:// or https:// URL; SOCKS and "xn--" in NO_PROXY do not work.
+To use no proxy: NO_PROXY=*""",
     "redirect": """\
 Redirects are followed within an origin only.
 Set BETTER_AUTH_URL in .env to the address that answers without a redirect.""",
