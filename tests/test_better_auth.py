@@ -311,7 +311,7 @@ def test_dev_makes_a_secret_beside_a_key_set(tmp_path: Path, url: Callable[[str]
     with running(tmp_path, "dev", DATABASE_URL=url("shared"), BETTER_AUTH_URL=eddsa.url) as service:
         assert "Wrote a new BETTER_AUTH_SECRET to .env" in service.log.read_text()
         assert f"Key set   {eddsa.url}/api/auth/jwks\n" in service.log.read_text()
-        [own] = re.findall(r"Bearer ([\w.-]+)'", service.log.read_text())
+        own = service.wait_for_log(r"Bearer [\w.-]+'")[7:-1]
         assert status(service, own) == (200, "")
         assert status(service, eddsa.token("beside")) == (200, "")
 
