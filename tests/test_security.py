@@ -11,7 +11,7 @@ from tests import test_hostile_tokens as tokens
 from tests.test_docs import ROOT
 from tests.test_hostile_http import CASES
 from todo_backend.http import body
-from todo_backend.server import protocol
+from todo_backend.server import protocol, run
 
 PAGE = (ROOT / "docs" / "security.md").read_text()
 
@@ -86,8 +86,8 @@ def test_the_limits_are_the_ones_that_are_told() -> None:
         f"| a body that continues after its response | closed after {protocol.UNREAD_BODY_TIMEOUT:.0f} s" in limits
     )
     assert f"| a response that is not read | closed after {protocol.WRITE_TIMEOUT:.0f} seconds, " in limits
-    assert f"or {protocol.KEEP_ALIVE_TIMEOUT + protocol.WRITE_TIMEOUT:.0f} if less" in limits
-    assert f"| an idle connection | closed after {protocol.KEEP_ALIVE_TIMEOUT} seconds" in limits
+    assert f"or {run.KEEP_ALIVE_TIMEOUT + protocol.WRITE_TIMEOUT:.0f} if less" in limits
+    assert f"| an idle connection | closed after {run.KEEP_ALIVE_TIMEOUT} seconds" in limits
     assert f"at most {protocol.MAX_PIPELINED} are queued" in limits
 
 

@@ -1,4 +1,8 @@
-"""uvicorn's HTTP/1.1 protocol, with limits for untrusted clients: docs/security.md, "Hostile requests"."""
+"""uvicorn's HTTP/1.1 protocol, with limits for untrusted clients: docs/security.md, "Hostile requests".
+
+These are the limits for which uvicorn has no setting; server/run.py sets the others. The code rests on private
+attributes of uvicorn: tests/test_protocol.py lists them.
+"""
 
 import asyncio
 import json
@@ -15,18 +19,14 @@ MAX_PIPELINED = 100  # requests of one connection that are queued behind the run
 
 HEADER_TIMEOUT = 10.0  # seconds for the headers to arrive, from the connection or from their first byte on
 WRITE_TIMEOUT = 60.0  # seconds for the client to read the response
-# Seconds until an idle connection is closed. Node's http agent, and so axios, closes an idle connection after 5 s.
-# If the server did so too, it would reset a request that is sent at that moment.
-KEEP_ALIVE_TIMEOUT = 75
 UNREAD_BODY_TIMEOUT = 5.0  # seconds for the rest of a body, once its response is sent
 LINGER_TIMEOUT = 2.0  # seconds for the client to read an error response before its connection is closed
-SHUTDOWN_TIMEOUT = 8  # seconds for running requests to finish after a stop signal
 
 NOT_HTTP = "Not an HTTP request that can be answered"
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Adds the limits that uvicorn lacks: size of the headers, header timeout, write timeout, pipelined requests.
+    """Limits the size of the headers and the number of pipelined requests; adds a header and a write timeout.
 
     BodyLimitMiddleware bounds the body until the response is sent; from then on UNREAD_BODY_TIMEOUT does.
 
@@ -46,6 +46,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # What requests write to. One object per connection: it would take 3 % of each request to make it anew.
+        self._request_transport: Any = SimpleNamespace(
+            write=transport.write, is_closing=transport.is_closing, close=self.close_gracefully
+        )
         self._start_header_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -107,10 +111,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.pipeline[0][0].keep_alive = False
         elif not self._rejected and not self.parser.should_upgrade():
             super().on_headers_complete()
-            transport = self.transport
-            self.cycle.transport = SimpleNamespace(  # type: ignore[assignment]
-                write=transport.write, is_closing=transport.is_closing, close=self.close_gracefully
-            )
+            self.cycle.transport = self._request_transport
 
     def on_body(self, body: bytes) -> None:
         if not self._rejected:
@@ -140,11 +141,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         self.close()
-
-    def shutdown(self) -> None:
-        super().shutdown()
-        # A client that does not read its response does not delay the shutdown.
-        self.loop.call_later(SHUTDOWN_TIMEOUT + 0.5, self.transport.abort)
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -15,13 +15,17 @@ from uvicorn.config import STARTUP_FAILURE
 from todo_backend.database.startup import open_database
 from todo_backend.server.loop import SelectorEventLoop
 from todo_backend.server.program import with_command
-from todo_backend.server.protocol import KEEP_ALIVE_TIMEOUT, SHUTDOWN_TIMEOUT
 from todo_backend.server.signals import hand_over, stopping
 from todo_backend.settings import CannotStart, Settings
 
 log = logging.getLogger(__name__)
 
 IPV6_LOOPBACK = "::1"
+
+# Seconds until an idle connection is closed. Node's http agent, and so axios, closes an idle connection after 5 s.
+# If the server did so too, it would reset a request that is sent at that moment.
+KEEP_ALIVE_TIMEOUT = 75
+SHUTDOWN_TIMEOUT = 8  # seconds for running requests to finish after a stop signal
 
 
 class PortTaken(CannotStart):
