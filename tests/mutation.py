@@ -51,6 +51,7 @@ TESTS = {
     "http/paths.py": ["test_errors"],
     "http/strict_json.py": ["test_errors", "test_keyset"],
     "http/validation.py": ["test_errors", "test_tasks"],
+    "tasks/messages.py": ["test_errors", "test_tasks"],
     "tasks/models.py": ["test_tasks", "test_errors", "test_openapi", "test_statement", "test_database"],
     "tasks/routes.py": ["test_tasks", "test_openapi", "test_errors"],
     "tasks/ownership.py": ["test_tasks", "test_model"],
@@ -58,7 +59,7 @@ TESTS = {
 }
 SLOW = {  # on demand: their tests wait for time limits
     "http/body.py": ["test_errors", "test_hostile_http"],
-    "server/protocol.py": ["test_hostile_http"],
+    "server/protocol.py": ["test_hostile_http", "test_protocol"],
 }
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {

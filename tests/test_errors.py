@@ -17,7 +17,7 @@ from tests.service import JSON, ORIGIN, Service, bearer, serving
 from todo_backend.http.body import BodyLimitMiddleware
 from todo_backend.http.errors import ErrorMiddleware, TodoError, handle_http_exception
 from todo_backend.http.paths import TrailingSlashMiddleware, not_found_detail
-from todo_backend.http.validation import handle_invalid_request
+from todo_backend.http.validation import ValidationErrorHandler
 from todo_backend.tasks.ownership import TaskNotFound
 
 ASTRAL = "\N{GRINNING FACE}"  # one code point, two UTF-16 units, four bytes
@@ -106,9 +106,9 @@ def test_every_fault_is_told(client: httpx2.Client) -> None:
 
 
 def test_an_error_without_a_sentence_of_its_own_has_one() -> None:
-    """Whoever adds a field may forget the table of http/validation.py."""
+    """Whoever adds a field may forget the table of tasks/messages.py."""
     error = RequestValidationError([{"loc": ("body", "priority"), "msg": "...", "type": "less_than"}], body={})
-    answer = asyncio.run(handle_invalid_request(Request({"type": "http"}), error))
+    answer = asyncio.run(ValidationErrorHandler({}, {})(Request({"type": "http"}), error))
     assert json.loads(bytes(answer.body))["detail"] == "The priority must be valid."
 
 

@@ -23,8 +23,10 @@ from todo_backend.http.endpoints import EndpointMiddleware
 from todo_backend.http.errors import ErrorMiddleware, add_error_handlers
 from todo_backend.http.openapi import declare_bearer, error_responses
 from todo_backend.http.paths import TrailingSlashMiddleware
+from todo_backend.http.validation import ValidationErrorHandler
 from todo_backend.server.signals import stop_with_parent
 from todo_backend.settings import Settings
+from todo_backend.tasks.messages import RULES, SENTENCES
 from todo_backend.tasks.routes import router
 
 PING = Statement(select(1))
@@ -76,7 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
             Middleware(EndpointMiddleware),
         ],
     )
-    add_error_handlers(app)
+    add_error_handlers(app, ValidationErrorHandler(RULES, SENTENCES))
     declare_bearer(app, prefix=PREFIX)
     app.include_router(router)
     app.add_api_route("/health", health, tags=["health"], responses=error_responses(503))

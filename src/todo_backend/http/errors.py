@@ -27,7 +27,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_backend.http.paths import not_found_detail
-from todo_backend.http.validation import handle_invalid_request
+from todo_backend.http.validation import ValidationErrorHandler
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ async def handle_http_exception(request: Request, error: HTTPException) -> JSONR
     return JSONResponse({"detail": detail}, error.status_code, headers)
 
 
-def add_error_handlers(app: FastAPI) -> None:
+def add_error_handlers(app: FastAPI, on_invalid_request: ValidationErrorHandler) -> None:
     """Replace FastAPI's two handlers: its `detail` is a list for a 422, and its `Allow` is incomplete for a 405."""
-    app.exception_handler(RequestValidationError)(handle_invalid_request)
+    app.exception_handler(RequestValidationError)(on_invalid_request)
     app.exception_handler(HTTPException)(handle_http_exception)
