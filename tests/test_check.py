@@ -13,7 +13,7 @@ from tests.rig import pgbouncer
 from tests.rig.postgres import Server
 from tests.service import PROGRAM, SECRET, Service, environment, invoke, serving
 from tests.test_auth import GOOD, make
-from todo_backend.database import connection
+from todo_backend.database import timeouts
 
 SETTINGS = {"BETTER_AUTH_SECRET": SECRET}
 
@@ -70,7 +70,7 @@ def test_a_database_that_is_unavailable_or_silent_is_a_failure(
     assert "Check that the server runs, and that the host and port of DATABASE_URL can be reached" in away.stdout
     proxy.flow()
     proxy.stall()
-    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 2)
+    monkeypatch.setattr(timeouts, "CONNECT_TIMEOUT", 2)
     for parameters in ("", "&connect_timeout=2"):
         silent = invoke(tmp_path, "check", DATABASE_URL=proxy.url("postgres", parameters), **SETTINGS)
         assert (silent.returncode, rows(silent)["Database"]) == (1, "FAIL connection timeout expired")

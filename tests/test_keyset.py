@@ -27,7 +27,7 @@ from todo_backend.auth import verifier as verifier_module
 from todo_backend.auth.keyset import KeySet, KeySetUnavailable, NoKeySet, fetch
 from todo_backend.auth.tokens import InvalidToken
 from todo_backend.auth.verifier import Verifier
-from todo_backend.database import connection
+from todo_backend.database import timeouts
 from todo_backend.settings.issuer import Issuer
 
 PATH = "/api/auth/jwks"
@@ -558,9 +558,9 @@ def test_a_key_set_that_does_not_come_is_not_waited_for(
 def test_the_timeouts_together_keep_the_promise() -> None:
     """A request may wait for the key set, then for the database, and then for the statement to stop."""
     for waited in (0.0, 1.0, keyset.STALE_WAIT, keyset.JWKS_WAIT, keyset.JWKS_WAIT + 0.3):
-        left = connection.time_left(waited)
-        assert 0 <= left <= connection.DATABASE_TIMEOUT
-        assert waited + left + connection.CANCEL_TIMEOUT < 10
+        left = timeouts.time_left(waited)
+        assert 0 <= left <= timeouts.DATABASE_TIMEOUT
+        assert waited + left + timeouts.CANCEL_TIMEOUT < 10
 
 
 @pytest.mark.proves("BA-3")

@@ -13,8 +13,8 @@ import pytest
 from tests.proxy import Proxy
 from tests.rig.load import eventually
 from tests.rig.postgres import NEON, Server
-from todo_backend.database import connection
 from todo_backend.database import pool as module
+from todo_backend.database import timeouts
 from todo_backend.database.connection import Connection
 from todo_backend.database.pool import ConnectionPool
 
@@ -248,7 +248,7 @@ def test_the_addresses_of_a_name_are_tried_in_turn(strict: Server, monkeypatch: 
         ]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 2)
+    monkeypatch.setattr(timeouts, "CONNECT_TIMEOUT", 2)
     with socket.create_server(("127.0.0.2", strict.port)):
         for parameters in (NEON, f"{NEON}&connect_timeout=0"):
             assert 2 <= seconds_to_connect(strict.url(parameters=parameters)) < 6

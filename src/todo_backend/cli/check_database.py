@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from todo_backend.cli.check_result import CheckResult
 from todo_backend.cli.check_tables import SESSION, Session, check_tables
-from todo_backend.database import connection, failures
+from todo_backend.database import failures, timeouts
 from todo_backend.database.connection import Connection
 from todo_backend.database.engine import create_engine
 from todo_backend.database.pool import ConnectionPool
@@ -90,7 +90,7 @@ async def _explain_timeout(error: Exception, url: str) -> str:
         return ""
     began = time.perf_counter()
     try:
-        longer = await Connection.open(make_conninfo(url, connect_timeout=connection.CONNECT_TIMEOUT))
+        longer = await Connection.open(make_conninfo(url, connect_timeout=timeouts.CONNECT_TIMEOUT))
     except psycopg.Error:
         return ""
     await longer.close()

@@ -1,11 +1,10 @@
-"""One connection to PostgreSQL: how it is opened, how long that may take, and whether it is still open."""
+"""One connection to PostgreSQL: how it is opened, and whether it is still open."""
 
 import asyncio
-import contextlib
 import os
 import socket
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
 import psycopg
@@ -14,21 +13,9 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGconn
 
+from todo_backend.database import timeouts
 from todo_backend.database.results import ResultReader
-
-# Seconds for an attempt to connect to one address, unless the URL has a connect_timeout. TCP, TLS, SCRAM and the
-# start of a session take 7 to 8 round trips: 4 s at 500 ms. A Neon compute that has to wake up comes on top.
-CONNECT_TIMEOUT = 10
-# Seconds for a statement, the wait for a connection included.
-DATABASE_TIMEOUT = 6.0
-# Seconds for the key set and the database together. With CANCEL_TIMEOUT it stays below the 10 of a 503.
-REQUEST_TIMEOUT = 8.3
-# Seconds to cancel a statement at the server. With DATABASE_TIMEOUT it is below server.protocol.SHUTDOWN_TIMEOUT.
-CANCEL_TIMEOUT = 1.5
-
-
-class StatementTimeout(psycopg.OperationalError):
-    """No connection or no answer in time. The statement may have taken effect."""
+from todo_backend.database.timeouts import DATABASE_TIMEOUT, StatementTimeout, time_limit
 
 
 class Connection(psycopg.AsyncConnection[Any]):
@@ -59,7 +46,7 @@ class Connection(psycopg.AsyncConnection[Any]):
         Raises:
             psycopg.Error: no address accepts the connection.
         """
-        timeout: dict[str, Any] = {} if _has_connect_timeout(url) else {"connect_timeout": CONNECT_TIMEOUT}
+        timeout: dict[str, Any] = {} if _has_connect_timeout(url) else {"connect_timeout": timeouts.CONNECT_TIMEOUT}
         try:
             return await cls.connect(
                 url,
@@ -130,23 +117,6 @@ class Connection(psycopg.AsyncConnection[Any]):
         self.pgconn.finish()
 
 
-def time_left(waited: float, timeout: float = DATABASE_TIMEOUT) -> float:
-    """Return the seconds that a request has for the database, of `timeout`, after it waited for the key set."""
-    return max(0.0, min(timeout, REQUEST_TIMEOUT - waited)) if waited else timeout
-
-
 def _has_connect_timeout(url: str) -> bool:
     given = conninfo_to_dict(url).get("connect_timeout") or os.environ.get("PGCONNECT_TIMEOUT")
     return given not in (None, "", "0")
-
-
-@contextlib.asynccontextmanager
-async def time_limit(deadline: float) -> AsyncIterator[None]:
-    """Raise TimeoutError when the event loop's clock reaches the deadline, or CANCEL_TIMEOUT later.
-
-    psycopg answers the first cancellation with a cancel request to the server and waits for its effect; it answers
-    the second by closing the connection. So a slow server stops working on the statement, and a silent network does
-    not hold the request.
-    """
-    async with asyncio.timeout_at(deadline + CANCEL_TIMEOUT), asyncio.timeout_at(deadline):
-        yield

@@ -7,8 +7,9 @@ from psycopg.errors import ReadOnlySqlTransaction
 from sqlalchemy import ExceptionContext, NullPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from todo_backend.database.connection import DATABASE_TIMEOUT, Connection, StatementTimeout, time_left
+from todo_backend.database.connection import Connection
 from todo_backend.database.pool import ConnectionPool
+from todo_backend.database.timeouts import DATABASE_TIMEOUT, StatementTimeout, time_left
 
 # Seconds that the request has waited for the key set: get_db sets it, and has no other way to tell the engine.
 waited: ContextVar[float] = ContextVar("waited", default=0.0)

@@ -9,7 +9,6 @@ import psycopg
 from fastapi import Depends, Request
 from psycopg.errors import DeadlockDetected, ReadOnlySqlTransaction, SerializationFailure
 
-from todo_backend.database.connection import time_left
 from todo_backend.database.failures import (
     describe,
     explain,
@@ -20,6 +19,7 @@ from todo_backend.database.failures import (
 )
 from todo_backend.database.startup import Database
 from todo_backend.database.statement import Statement
+from todo_backend.database.timeouts import time_left
 from todo_backend.http.errors import TodoError
 
 log = logging.getLogger(__name__)

@@ -8,16 +8,16 @@ from fastapi import Depends, Request
 from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from todo_backend.database.connection import time_left
 from todo_backend.database.engine import waited
 from todo_backend.database.executor import DatabaseUnavailable, response_to
+from todo_backend.database.timeouts import time_left
 
 
 async def get_db(request: Request) -> AsyncIterator[AsyncSession]:
     """Yield a session on the service's connection pool, and close it before the response is sent.
 
     It begins a transaction at its first statement; what is not committed is rolled back. Each statement has
-    connection.DATABASE_TIMEOUT.
+    timeouts.DATABASE_TIMEOUT.
 
     Raises:
         DatabaseUnavailable: the database did not answer in time, or at all, or has no schema yet. A commit may have

@@ -15,7 +15,8 @@ from psycopg.pq import ExecStatus
 from sqlalchemy import Select, UpdateBase
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
-from todo_backend.database.connection import CANCEL_TIMEOUT, Connection
+from todo_backend.database.connection import Connection
+from todo_backend.database.timeouts import CANCEL_TIMEOUT
 
 
 class Statement:
