@@ -20,7 +20,7 @@ from todo_backend.auth import tokens
 from todo_backend.cli.adopt import adopt
 from todo_backend.database import adoption
 from todo_backend.settings import CannotStart
-from todo_backend.tasks.models import MAX_ID, TaskCreate
+from todo_backend.tasks.models import DESCRIPTION_MAX_LENGTH, MAX_ID, TITLE_MAX_LENGTH, TaskCreate
 
 # As a frontend's developer writes it, with camelCase, and a column that we do not have.
 CAMEL_CASE = """
@@ -239,13 +239,14 @@ def test_many_rows_come_over_in_batches(tmp_path: Path, here: Database, monkeypa
     monkeypatch.setattr(adoption, "BATCH", 10)
     monkeypatch.setattr(adoption, "MAX_IDS", 5)
     here.execute(
-        """CREATE TABLE tasks (id int PRIMARY KEY, user_id text, title text, created_at timestamp);
-        INSERT INTO tasks SELECT CASE WHEN n % 2 = 0 THEN n ELSE -n END, 'user ' || n % 20, repeat('x', n % 210),
+        f"""CREATE TABLE tasks (id int PRIMARY KEY, user_id text, title text, created_at timestamp);
+        INSERT INTO tasks SELECT CASE WHEN n % 2 = 0 THEN n ELSE -n END, 'user ' || n % 20,
+            repeat('x', n % 210 * {TITLE_MAX_LENGTH} / 200),
             timestamp '2024-01-01' + (n / 100) * interval '1 hour' FROM generate_series(1, 1000) AS n"""
     )
     ended = run_adopt(tmp_path, here, "--yes")
     assert ended.returncode == 0
-    assert "36 rows cannot come over, because of a title over 200 characters: id -" in ended.stdout
+    assert f"36 rows cannot come over, because of a title over {TITLE_MAX_LENGTH} characters: id -" in ended.stdout
     assert " and 31 more.\n" in ended.stdout
     assert " and 10 others).\n" in ended.stdout
     [(count, ids, largest)] = here.execute("SELECT count(*), count(DISTINCT id), max(id) FROM tasks")
@@ -359,16 +360,17 @@ def is_title(value: str) -> bool:
 
 @pytest.mark.proves("ADOPT-3")
 def test_the_limits_are_those_of_requests(tmp_path: Path, here: Database) -> None:
+    title, description = TITLE_MAX_LENGTH, DESCRIPTION_MAX_LENGTH
     rows = {
-        1: ("u" * 255, "x" * 200, "x" * 1000),
+        1: ("u" * 255, "x" * title, "x" * description),
         2: ("u" * 256, "x", None),
         3: ("", "x", None),
         4: (None, "x", None),
-        5: ("u", "x" * 201, None),
-        6: ("u", "é" * 200, "😀" * 1000),
-        7: ("u", "x", "x" * 1001),
+        5: ("u", "x" * (title + 1), None),
+        6: ("u", "é" * title, "😀" * description),
+        7: ("u", "x", "x" * (description + 1)),
         8: ("u", None, None),
-        9: ("u", " " * 50 + "x" * 200 + "\n", None),
+        9: ("u", " " * 50 + "x" * title + "\n", None),
     }
     here.execute("CREATE TABLE tasks (id int PRIMARY KEY, user_id text, title text, description text)")
     with psycopg.connect(here.url) as connection:
@@ -379,8 +381,10 @@ def test_the_limits_are_those_of_requests(tmp_path: Path, here: Database) -> Non
     assert "2 rows cannot come over, because of no owner: id 3, 4.\n" in ended.stdout
     assert "1 row cannot come over, because of an owner that is not a user id: id 2.\n" in ended.stdout
     assert "1 row cannot come over, because of a blank title: id 8.\n" in ended.stdout
-    assert "1 row cannot come over, because of a title over 200 characters: id 5.\n" in ended.stdout
-    assert "1 row cannot come over, because of a description over 1000 characters: id 7.\n" in ended.stdout
+    assert f"1 row cannot come over, because of a title over {title} characters: id 5.\n" in ended.stdout
+    assert (
+        f"1 row cannot come over, because of a description over {description} characters: id 7.\n" in ended.stdout
+    )
 
 
 @pytest.mark.proves("ADOPT-3")

@@ -14,6 +14,8 @@ from tests import checklist
 from todo_backend.cli import commands as cli
 from todo_backend.http import errors
 from todo_backend.http.errors import TodoError
+from todo_backend.tasks import messages
+from todo_backend.tasks.models import DESCRIPTION_MAX_LENGTH, TITLE_MAX_LENGTH
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -59,7 +61,7 @@ def test_the_answers_look_as_shown(client: httpx2.Client) -> None:
     varying = ("id", "user_id", "created_at", "updated_at")
     assert list(shown_task) == list(task)
     assert shown_task == task | {name: shown_task[name] for name in varying}
-    assert shown_error == client.post("/api/tasks", json={"title": ""}).json()
+    assert shown_error == client.post("/api/tasks", json={}).json()
 
 
 @pytest.mark.proves("DOC-1")
@@ -137,6 +139,19 @@ def test_every_module_is_named_by_a_section() -> None:
         if not path.name.startswith("__"):
             names = [f"{path.name}`", *(f"`{folder}/`" for folder in path.parent.parts)]
             assert any(name in SPECIFICATION for name in names), path
+
+
+@pytest.mark.proves("DOC-2")
+def test_every_message_stands_in_the_specification() -> None:
+    for error in TodoError.__subclasses__():
+        if "detail" in vars(error):
+            assert re.search(rf"(?m)^\| {error.status} \| .* \| `{error.detail}` \|$", SPECIFICATION), error
+    for field, rule in messages.RULES.items():
+        assert f" The {field.replace('_', ' ')} must {rule}. " in SPECIFICATION
+    for sentence in messages.SENTENCES.values():
+        assert sentence.format() in SPECIFICATION
+    assert f"then has 1 to {TITLE_MAX_LENGTH} characters" in SPECIFICATION
+    assert f"has up to {DESCRIPTION_MAX_LENGTH} characters" in SPECIFICATION
 
 
 @pytest.mark.proves("DOC-2")

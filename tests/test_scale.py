@@ -10,6 +10,7 @@ from tests.rig import pgbouncer
 from tests.rig.http import Answer, Connection
 from tests.rig.postgres import Server
 from tests.service import SECRET, Service, start, wait_until
+from todo_backend.database.migrations import VERSIONS
 
 UP = "Application startup complete"
 SECRETS = {"BETTER_AUTH_SECRET": SECRET}
@@ -60,5 +61,5 @@ def test_two_services_of_two_workers_are_one(tmp_path: Path, strict: Server) -> 
         asyncio.run(play(started))
         assert not any("ERROR" in service.log.read_text() for service in started)
         assert pgbouncer.complaints(strict) == []
-        assert strict.execute("SELECT version_num FROM todo_backend_version", database) == [("0002",)]
+        assert strict.execute("SELECT version_num FROM todo_backend_version", database) == [(VERSIONS[-1],)]
         assert strict.execute("SELECT FROM pg_locks WHERE locktype = 'advisory'", database) == []

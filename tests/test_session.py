@@ -22,7 +22,7 @@ from todo_backend.database.session import SessionDep
 from todo_backend.database.upgrade import LOCK
 from todo_backend.main import create_app
 from todo_backend.settings import Settings
-from todo_backend.tasks.models import Task, TaskRead
+from todo_backend.tasks.models import TITLE_MAX_LENGTH, Task, TaskRead
 
 POOL = 2
 
@@ -59,7 +59,7 @@ async def read_only(db: SessionDep) -> None:
 
 
 async def fail(db: SessionDep, user: CurrentUser) -> None:
-    db.add(Task(user_id=user["id"], title="x" * 201))
+    db.add(Task(user_id=user["id"], title="x" * (TITLE_MAX_LENGTH + 1)))
     await db.commit()
 
 
