@@ -1,1 +1,1 @@
-"""The benchmark, `make bench`: this service beside the stacks that people would choose instead."""
+"""The benchmark, `make bench`: this service compared with alternative stacks."""

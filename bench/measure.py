@@ -1,4 +1,4 @@
-"""Load on services in turns, by a process of its own, and what it takes of each."""
+"""Puts load on the services in turn, from a separate process, and measures each service."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ KEY_SET = replace(OURS, name="key set")
 
 
 async def _client(port: int, requests: Iterator[Exchange], begin: asyncio.Barrier, seconds: float) -> list[float]:
-    """Ask on one connection, each time the last answer is there and checked, and return the seconds of each."""
+    """Send requests on one connection, one after another, check the responses, and return the seconds of each."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=LONGEST_ANSWER)
     await begin.wait()
     times = []
@@ -46,7 +46,7 @@ async def _client(port: int, requests: Iterator[Exchange], begin: asyncio.Barrie
 
 
 def put_load(port: int, operation: str, clients: int, seconds: float) -> list[float]:
-    """Ask with so many clients for so many seconds, and return the seconds that each answer took, sorted."""
+    """Run `clients` clients for `seconds`, and return the sorted response times in seconds."""
 
     async def load() -> list[list[float]]:
         begin = asyncio.Barrier(clients + (operation == BESIDE))
@@ -66,7 +66,7 @@ def processor_times(pid: int) -> dict[int, float]:
 
 
 def lower_quartile(values: Sequence[float]) -> float:
-    """Return what a quarter of the rounds stay below: the other work of the machine only adds to a figure."""
+    """Return the lower quartile of the rounds: other work on the machine can only increase a figure."""
     return statistics.quantiles(values, n=4, method="inclusive")[0] if len(values) > 1 else values[0]
 
 
@@ -76,7 +76,7 @@ class Run:
 
     Attributes:
         processor: microseconds of processor time of the service, per request.
-        busiest: the same of that process of the service which took the most.
+        busiest: the same of the busiest process of the service.
         postgres: the same of PostgreSQL.
         p50, p99: milliseconds from a request to its answer.
     """
@@ -91,15 +91,15 @@ class Run:
 
 @dataclass
 class Bench:
-    """The means to measure, and what was found.
+    """Measures the stacks, and keeps the results.
 
     Attributes:
-        pool: the process that puts load on services.
-        rounds: how many runs of each kind count, each with so many `seconds` of load.
-        runs: by the name of a stack, the operation and the number of clients; one for each round.
-        memory: megabytes that were resident after all runs of a process, by stack, the most.
-        starts: seconds from the start to the first answer, by stack; one for each round.
-        trips: round trips to the database for one answer, by stack and operation.
+        pool: the process that generates the load.
+        rounds: the number of runs of each kind that count, each with `seconds` of load.
+        runs: by name of the stack, operation and number of clients; one for each round.
+        memory: the largest resident memory of a process after all runs, in megabytes, by stack.
+        starts: seconds from the start to the first response, by stack; one for each round.
+        trips: round trips to the database per request, by stack and operation.
     """
 
     postgres: Postgres
@@ -113,7 +113,7 @@ class Bench:
     trips: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def figure(self, stack: Stack, operation: str, clients: int, name: str = "processor") -> float:
-        """Return a figure of a run, the lower quartile of the rounds; not a number where there are none."""
+        """Return the lower quartile of a figure over the rounds; NaN if there are none."""
         runs = self.runs.get((stack.name, operation, clients))
         return lower_quartile([getattr(one, name) for one in runs]) if runs else float("nan")
 
@@ -132,7 +132,7 @@ class Bench:
         return Run(len(times), sum(own), max(own), sum(postgres), p50, p99)
 
     def interleave(self, compared: Sequence[Stack], operations: Sequence[str], clients: Sequence[int]) -> None:
-        """Put load on stacks in turns, in an order that rotates; the first round does not count."""
+        """Put load on the stacks in turn, in rotating order; the first round does not count."""
         with contextlib.ExitStack() as stack:
             services = [stack.enter_context(running(one, self.postgres.host)) for one in compared]
             for number in range(self.rounds + 1):
@@ -150,7 +150,7 @@ class Bench:
                 self.memory[service.stack.name] = max(resident, self.memory[service.stack.name])
 
     def round_trips(self, compared: Sequence[Stack], operations: Sequence[str]) -> None:
-        """Count the round trips to the database that an answer waits for."""
+        """Count the round trips to the database per request."""
         for stack in compared:
             self.log(f"round trips: {stack.title}")
             with (
@@ -176,7 +176,7 @@ class Bench:
                 self.interleave([replace(KEY_SET, variables=variables)], ["get", KEY_SET_GET], [16])
 
     def start(self, compared: Sequence[Stack]) -> None:
-        """Measure the time to the first answer; the first round does not count."""
+        """Measure the time to the first response; the first round does not count."""
         for number, stack in itertools.product(range(self.rounds + 1), (*compared, EMPTY)):
             self.log(f"start: round {number} of {self.rounds}, {stack.title}")
             with running(stack, self.postgres.host) as service:

@@ -1,4 +1,4 @@
-"""The report in Markdown, as it is printed and as docs/performance.md has it, and its chart."""
+"""The report in Markdown, which is printed and written to docs/performance.md, and its chart."""
 
 import itertools
 import math
@@ -30,7 +30,7 @@ VERDICTS = ("not met", "met")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown, without rows that have nothing but a title, or nothing if that leaves none."""
+    """Return a table in Markdown, without rows that have only a title; empty if there are no others."""
     grid = Table(*header, box=box.MARKDOWN)
     for row in rows:
         if any(row[1:]):
@@ -42,19 +42,19 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def write(page: Path, text: str) -> None:
-    """Put the figures into a page, between its marks, and leave the rest of it as it is."""
+    """Replace the figures of a page, which are between two marks."""
     before, _, rest = page.read_text().partition(BEGIN)
     page.write_text(f"{before}{BEGIN}\n\n{CHART}\n\n{text}\n\n{END}{rest.partition(END)[2]}")
 
 
 def quantity(value: float, unit: str = "") -> str:
-    """Return a quantity with three digits, or nothing where it is not a number."""
+    """Return a quantity with about three digits; empty if it is NaN."""
     digits = 0 if value >= 100 else 1 if value >= 10 else 2
     return "" if math.isnan(value) else f"{value:,.{digits}f} {unit}".strip()
 
 
 def text(bench: Bench, compared: Sequence[Stack], operations: Sequence[str]) -> str:
-    """Return everything that was found."""
+    """Return the whole report."""
 
     def times(stack: Stack, operation: str, clients: int) -> str:
         p50, p99 = (quantity(bench.figure(stack, operation, clients, name)) for name in ("p50", "p99"))
@@ -124,7 +124,7 @@ def _goals(bench: Bench) -> Iterator[list[str]]:
 
 
 def chart(bench: Bench, compared: Sequence[Stack], operations: Sequence[str]) -> str:
-    """Return an SVG: a group of bars for each operation, whose longest takes all the width there is."""
+    """Return an SVG: a group of bars for each operation, the longest of which has the full width."""
     grey = dict.fromkeys(("foreground", "foreground_strong", "foreground_subtle"), "#6e7781")  # light and dark
     clear = dict.fromkeys(("background", "plot_background"), "transparent")
     style = pygal.style.Style(**grey, **clear, font_family="sans-serif", value_font_size=11, label_font_size=13)

@@ -1,4 +1,4 @@
-"""The services that are compared, and the database that they share: how each is built and started."""
+"""The compared services and their PostgreSQL: how each is built and started."""
 
 import contextlib
 import os
@@ -25,14 +25,14 @@ FASTIFY = ROOT / "bench" / "peers" / "fastify"
 START_TIMEOUT = 30  # seconds
 UVICORN = ("--port", "0", "--no-access-log", "--loop", "uvloop", "--http", "httptools")
 
-# The services share one core; load and PostgreSQL have the others.
+# The services run on one core, the load and PostgreSQL on the others.
 CORES = os.sched_getaffinity(0) if sys.platform == "linux" else set[int]()
 SERVICE_CORES = {min(CORES)} if len(CORES) > 1 else CORES
 OTHER_CORES = CORES - SERVICE_CORES or CORES
 
 
 def pin(cores: set[int]) -> None:
-    """Run on these cores from now on, as do processes that are started from now on. Only Linux can do so."""
+    """Run on these cores from now on, as will processes that are started from now on; on Linux only."""
     if sys.platform == "linux":
         os.sched_setaffinity(0, cores)
 
@@ -64,7 +64,7 @@ EMPTY = Stack("empty", "uvicorn, empty FastAPI, SQLModel and psycopg imported", 
 
 
 def build(commit: str) -> Stack:
-    """Install a commit of this repository, once, in an environment of its own with its own requirements."""
+    """Install a commit of this repository in a virtual environment, once, with the requirements of that commit."""
 
     def run(*command: str | Path, **options: Any) -> Any:
         return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, **options).stdout
@@ -83,7 +83,7 @@ def build(commit: str) -> Stack:
         run(*install, "--no-deps", "--no-build-isolation", "--editable", folder)
         ready.touch()
     command = (str(environment / "bin" / "todo-backend"), *SERVE)
-    return Stack(commit, commit, command, f"build_{name}")  # its table may be another
+    return Stack(commit, commit, command, f"build_{name}")  # a database of its own, because its schema may differ
 
 
 @dataclass
@@ -100,7 +100,7 @@ class Postgres:
                 connection.execute(statement.encode())
 
     def create(self, stack: Stack) -> None:
-        """Make the database of a stack, let the stack make the table, and fill it."""
+        """Create the database of a stack, let the stack create the table, and fill it."""
         self.execute("postgres", f"CREATE DATABASE {stack.database}")
         with running(stack, self.host):
             pass
@@ -108,7 +108,7 @@ class Postgres:
         self.execute(stack.database, FILL, sequence, "CHECKPOINT")
 
     def tidy(self, database: str) -> None:
-        """Remove what runs have created, so that each round finds the same."""
+        """Delete the tasks that runs have created, so that each round begins with the same data."""
         self.execute(database, "DELETE FROM tasks WHERE user_id LIKE 'new-%'", "VACUUM (ANALYZE) tasks")
 
 
@@ -122,7 +122,7 @@ def postgres() -> Iterator[Postgres]:
 
 @dataclass
 class Service:
-    """A running stack, and the seconds from the start of its process to its first answer."""
+    """A running stack, and the seconds from the start of its process to its first response."""
 
     stack: Stack
     pid: int
@@ -132,7 +132,7 @@ class Service:
 
 @contextlib.contextmanager
 def running(stack: Stack, host: str, port: int = 5432) -> Iterator[Service]:
-    """Start a stack on the PostgreSQL of a host and port, wait for its first answer, and stop it in the end."""
+    """Start a stack on the PostgreSQL of a host and port, wait for its first response, and stop it at the end."""
     url = f"postgresql://postgres@/{stack.database}?host={host}&port={port}"
     own = {"BETTER_AUTH_SECRET": SECRET, "DATABASE_URL": url, "NODE_ENV": "production"}
     libpq = {"PGDATABASE": stack.database, "PGHOST": host, "PGPORT": str(port), "PGUSER": "postgres"}

@@ -1,4 +1,4 @@
-"""The workload: the data, the requests, and what each answer has to be."""
+"""The workload: the data, the requests, and the expected responses."""
 
 import functools
 import json
@@ -19,16 +19,16 @@ OPERATIONS = ("get", "list20", "list1000", "create", "toggle", "put")
 # A get with a token of the key set, a get beside the next, and the list of a user with 10,000 tasks.
 KEY_SET_GET, BESIDE, LIST_10000 = "get, token of the key set", "get beside list10000", "list10000"
 
-# A third of the tasks belong to users of 20, a third to users of 1,000, a third to one user. Owners take turns, so
-# that the tasks of one user are scattered.
+# A third of the tasks belong to users with 20 tasks each, a third to users with 1,000, a third to one user. Owners
+# alternate, so that the tasks of one user are scattered over the table.
 GROUP = 10_000
 USERS, BIG_USERS = GROUP // 20, GROUP // 1000
-LISTS = {  # the users of a list: their name, remainder of their ids, number, and those who ask
+LISTS = {  # the users of a list: name, remainder of their ids, number of users, and those who send requests
     "list20": ("user", 0, USERS, range(0, USERS, 2)),
     "list1000": ("big", 1, BIG_USERS, range(4)),
     LIST_10000: ("huge", 2, 1, range(1)),
 }
-TASKS_ASKED = 2_000  # different ones, for the operations on one task
+TASKS_ASKED = 2_000  # different tasks, for the operations on one task
 FILL = f"""
     INSERT INTO tasks (id, user_id, title, description, completed)
     SELECT id,
@@ -42,15 +42,15 @@ FIELDS = {"id", "user_id", "title", "description", "completed", "created_at", "u
 
 @dataclass
 class Exchange:
-    """A request of a user, and what has to be in the answer: fields of a task, or of each task of a list."""
+    """A request of a user, and the expected fields of the task, or of each task of a list."""
 
     request: bytes
     user: str
     expected: dict[str, Any] | list[dict[str, Any]]
-    verified: bytes = b""  # the last answer that was checked: its equal needs no check
+    verified: bytes = b""  # the last checked response; an equal one is not checked again
 
     def accepts(self, head: bytes, body: bytes) -> bool:
-        """Tell whether this is the answer."""
+        """Tell whether the response is the expected one."""
         if not head.startswith(b"HTTP/1.1 201 " if self.request.startswith(b"POST") else b"HTTP/1.1 200 "):
             return False
         if self.request.startswith(b"GET") and body == self.verified:
@@ -66,7 +66,7 @@ class Exchange:
 
 
 def exchanges(operation: str) -> list[Exchange]:
-    """Return what to ask one after the other, over and over, in a random order that is always the same."""
+    """Return the requests, to be sent in a loop, in a random order that is always the same."""
     made = list(_make(operation))
     return random.Random(5).sample(made, len(made))
 

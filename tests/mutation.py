@@ -1,11 +1,11 @@
-"""Small faults in the code, one at a time, and whether the tests notice: `make mutation`.
+"""Mutation tests: changes one place of the code at a time, and runs the tests: `make mutation`.
 
-Made by hand because the service under test is a process of its own: mutmut 3 looks for what a test reaches in the
-process that runs it, and cosmic-ray has one copy of the sources. Here a mutant is a file: each worker has a copy,
-of which it changes one place, and runs the tests that can see the file until one fails.
+mutmut 3 finds the code that a test reaches only in the process of the test, and the service under test is another
+process; cosmic-ray has only one copy of the sources. Here each worker has a copy of the repository. It changes one
+place of a file, and runs that file's tests until one fails.
 
-What is known to be noticed is kept in .mutation/ and not tried again while the file stays as it is. Not changed are
-annotations, docstrings, and what is said to the log.
+.mutation/ has the results, so that killed mutants are not tried again until the file changes. Annotations,
+docstrings and log messages are not mutated.
 """
 
 import ast
@@ -35,10 +35,10 @@ PACKAGE = "src/todo_backend"
 RESULTS = ROOT / ".mutation"
 WORKERS = 2
 GOAL = 95  # per cent
-# Plugins that the tests can do without, and that take seconds to import.
+# Plugins that these tests do not need, and that take seconds to import.
 WITHOUT = [f"-pno:{name}" for name in ("cacheprovider", "xdist", "hypothesispytest", "anyio", "platformdirs")]
 
-# The tests that can see a file, the quickest to notice first.
+# The tests of each file, the quickest first.
 TESTS = {
     "auth/dependencies.py": ["test_auth", "test_openapi"],
     "auth/claims.py": ["test_auth", "test_keyset", "test_hostile_tokens"],
@@ -57,7 +57,7 @@ TESTS = {
     "tasks/ownership.py": ["test_tasks", "test_model"],
     "tasks/store.py": ["test_tasks", "test_model"],
 }
-SLOW = {  # on demand: their tests wait for time limits
+SLOW = {  # on demand, because their tests wait for timeouts
     "http/body.py": ["test_errors", "test_hostile_http"],
     "server/protocol.py": ["test_hostile_http", "test_protocol"],
 }
@@ -94,7 +94,7 @@ class Mutant:
     """One change of one place.
 
     Attributes:
-        start, end: of the place, in the source as UTF-8.
+        start, end: offsets of the place in the source, in bytes.
     """
 
     file: str
@@ -113,7 +113,7 @@ class Mutant:
 
 
 def variants(node: ast.AST) -> Iterator[tuple[ast.AST, ast.AST | str]]:  # noqa: PLR0912
-    """Yield places, this node or one inside it, each with what to put there."""
+    """Yield the places to change, this node or one inside it, each with its replacement."""
     match node:
         case ast.Compare(ops=operators):
             for number, operator in enumerate(operators):
@@ -163,7 +163,7 @@ def replaced(node: ast.AST, **fields: object) -> ast.AST:
 
 
 def nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield every node that may be changed."""
+    """Yield every node that may be mutated."""
     if isinstance(node, ast.Call) and ast.unparse(node.func).startswith(("log.", "logging.")):
         return
     yield node
@@ -197,7 +197,7 @@ def mutants(file: str) -> list[Mutant]:
 
 
 class Workplace:
-    """A copy of what the tests need, in which one file at a time is changed."""
+    """A copy of the repository, in which one file at a time is changed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -210,11 +210,11 @@ class Workplace:
                 shutil.copy(ROOT / name, folder / name)
 
     def notices(self, file: str, source: bytes, limit: float) -> bool:
-        """Tell whether a test fails, or does not end, with this in the file's place."""
+        """Tell whether a test fails, or does not end in time, with this source of the file."""
         path = self.folder / PACKAGE / file
         original = path.read_bytes()
         path.write_bytes(source)
-        # Python tells sources apart by size and second.
+        # Python recognises a changed source by its size and its time in seconds.
         shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)
         try:
             return any(self.fails(tests, limit) for tests in (TESTS | SLOW)[file])
@@ -237,7 +237,7 @@ class Workplace:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a run of tests and all that it started, the services in sessions of their own included."""
+    """Stop a test run and every process that it started, also those in other sessions."""
     started = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
     psutil.wait_procs(started, timeout=20)
@@ -253,7 +253,7 @@ def is_explained(mutant: Mutant) -> bool:
 
 
 def try_all(file: str, workplaces: SimpleQueue[Workplace]) -> list[Mutant]:
-    """Return the file's mutants that no test notices."""
+    """Return the surviving mutants of a file."""
     source = (ROOT / PACKAGE / file).read_bytes()
     name = f"{file.replace('/', '-')}-{hashlib.sha256(source).hexdigest()[:16]}.json"
     known: dict[str, bool] = json.loads((RESULTS / name).read_text()) if (RESULTS / name).exists() else {}

@@ -1,7 +1,7 @@
 """Connection pools and ways to run a statement compared: `python -m tests.pools`, for docs/performance.md.
 
 The pools are psycopg_pool's, SQLAlchemy's and this service's, each of ten connections, to a PostgreSQL with TLS and
-SCRAM. Each looks at a connection before it lends it, without a round trip, as this service does.
+SCRAM. Each checks a connection before use without a round trip, as this service does.
 
 The statement is a `SELECT` of one row on one connection, by psycopg's cursors and by this service's Statement.
 """
@@ -55,7 +55,7 @@ async def ours(url: str) -> AsyncIterator[Lend]:
 
 @asynccontextmanager
 async def psycopgs(url: str) -> AsyncIterator[Lend]:
-    """With as many workers as connections, or it would open three at a time."""
+    """psycopg_pool, with as many workers as connections; by default it opens three at a time."""
 
     async def check(connection: Connection) -> None:
         if connection.was_closed_by_server():
@@ -104,7 +104,7 @@ async def sqlalchemys(url: str) -> AsyncIterator[Lend]:
 
 
 async def ask(lend: Lend) -> float:
-    """Run a statement, and return the seconds it took; infinity where there was no answer in time."""
+    """Run a statement, and return the seconds that it took; infinity if it failed or timed out."""
     began = time.monotonic()
     try:
         async with asyncio.timeout(TIMEOUT), lend() as connection:
@@ -119,7 +119,7 @@ async def at_once(lend: Lend, times: int) -> float:
 
 
 async def checkout(lend: Lend) -> float:
-    """Return the processor time of lending a connection and taking it back, in microseconds."""
+    """Return the processor time to acquire and release a connection, in microseconds."""
     least = float("inf")
     for _ in range(5):
         began = time.process_time()
@@ -152,7 +152,7 @@ async def statement(way: str, url: str) -> float:
 
 
 async def seconds_until_served(lend: Lend, proxy: Proxy) -> float:
-    """Ask during an outage, and return the seconds from its end to the first answer."""
+    """Run statements during an outage, and return the seconds from its end to the first success."""
     proxy.refuse()
     end = time.monotonic() + OUTAGE
     while time.monotonic() < end:

@@ -1,4 +1,4 @@
-"""A TCP proxy before a real PostgreSQL: it counts round trips, and plays the faults of a network."""
+"""A TCP proxy in front of a real PostgreSQL: it counts round trips, and simulates faults of a network."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from typing import Self
 
 
 class Listener:
-    """Listens on a port of its own, in a thread."""
+    """A server on a free port, in a thread."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -40,16 +40,16 @@ class Listener:
         raise NotImplementedError
 
     async def _close(self) -> None:
-        """End what is open."""
+        """Close the open connections."""
 
 
 class Proxy(Listener):
-    """Passes bytes on to PostgreSQL's Unix socket or TCP port.
+    """Forwards bytes to PostgreSQL's Unix socket or TCP port.
 
     Attributes:
-        delay: how many seconds each round trip takes longer than it would.
-        trips: how many times the client spoke and then waited for the server, all connections together.
-        connections: how many connections were ever made.
+        delay: seconds that are added to each round trip.
+        trips: the number of round trips of all connections.
+        connections: the number of connections that were opened.
     """
 
     def __init__(self, server: Path | int) -> None:
@@ -67,20 +67,20 @@ class Proxy(Listener):
 
     @property
     def open_connections(self) -> int:
-        return len(self._writers) // 2  # one towards either end
+        return len(self._writers) // 2  # one for each end
 
     def flow(self) -> None:
-        """Pass everything on. What was swallowed is lost, with its connection."""
+        """Forward everything. Connections that lost bytes are closed."""
         self._mode = "flow" if self._mode == "refuse" else self._mode
         if self._mode != "flow":
             self.cut(then="flow")
 
     def stall(self) -> None:
-        """Swallow every byte in both directions, and keep the connections open."""
+        """Drop every byte in both directions, and keep the connections open."""
         self._mode = "stall"
 
     def mute(self) -> None:
-        """Swallow what the server says, and pass on what is said to it."""
+        """Drop what the server sends, and forward what the client sends."""
         self._mode = "mute"
 
     def refuse(self) -> None:
@@ -88,7 +88,7 @@ class Proxy(Listener):
         self.cut(then="refuse")
 
     def cut(self, *, reset: bool = False, then: str | None = None) -> None:
-        """Close every connection, as a compute that falls asleep does; or reset them, as one that crashes does."""
+        """Close every connection, as a suspended compute does; or reset it, as a crashed one does."""
         asyncio.run_coroutine_threadsafe(self._cut(reset, then or self._mode), self._loop).result(10)
 
     async def _cut(self, reset: bool, mode: str) -> None:
@@ -110,7 +110,7 @@ class Proxy(Listener):
         return await asyncio.open_unix_connection(self.server)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._forward(reader, writer))  # which _close can wait for
+        task = asyncio.create_task(self._forward(reader, writer))  # _close waits for it
         self._serving.add(task)
         await asyncio.wait([task])
 
@@ -119,10 +119,10 @@ class Proxy(Listener):
         if self._mode == "refuse":
             writer.close()
             return
-        await asyncio.sleep(self.delay)  # the handshake of TCP is a round trip too
+        await asyncio.sleep(self.delay)  # TCP's handshake is a round trip, too
         try:
             server_reader, server_writer = await self._connect()
-        except OSError:  # as the client would find for itself
+        except OSError:  # as without the proxy
             writer.close()
             return
         writers = {writer, server_writer}

@@ -152,8 +152,8 @@ def test_the_loop_is_the_one_of_the_system(windows_settings: bool) -> None:
 def test_the_parent_is_told_once() -> None:
     parent, child = Pipe(duplex=False)
     with parent:
-        asyncio.run(reload._tell(child))
-        asyncio.run(reload._tell(child))
+        asyncio.run(reload._notify(child))
+        asyncio.run(reload._notify(child))
         assert parent.recv_bytes() == b"listening"
         with pytest.raises(EOFError):
             parent.recv_bytes()

@@ -1,1 +1,1 @@
-"""What the service meets beyond this machine, in real parts: servers, a pooler, and clients that keep books."""
+"""The test environment: real servers, a pooler, and clients that record every response."""

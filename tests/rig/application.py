@@ -1,4 +1,4 @@
-"""A database with our tables, and a role that has no privilege but those that the service needs."""
+"""A database with our tables, and a role with only the privileges that the service needs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Application:
 
 
 def migrate(url: str) -> None:
-    """Do what a start does with the database, in this process."""
+    """Prepare the database as a start does, in this process."""
     check_database(Settings(DATABASE_URL=SecretStr(url), BETTER_AUTH_SECRET=SecretStr(SECRET)))
 
 

@@ -1,4 +1,4 @@
-"""A database for one test, the service on it, and a snapshot of everything that an error might have changed."""
+"""A database for one test, the start of the service on it, and snapshots to prove that nothing has changed."""
 
 import contextlib
 import logging
@@ -36,7 +36,7 @@ WITH_ROWS = (
 
 
 def snapshot(url: str) -> list[Any]:
-    """Return the catalogue of a database, and every row of its tables and sequences with its place and version."""
+    """Return the catalogue of a database, and every row of its tables and sequences with ctid and xmin."""
     with psycopg.connect(url) as connection:
         taken: list[Any] = [connection.execute(query.encode()).fetchall() for query in CATALOGUE]
         for schema, name in connection.execute(WITH_ROWS.encode()).fetchall():
@@ -47,7 +47,7 @@ def snapshot(url: str) -> list[Any]:
 
 
 class Database:
-    """A database of its own, and what the service makes of it."""
+    """A database, and the start of the service on it."""
 
     def __init__(self, url: str, caplog: pytest.LogCaptureFixture) -> None:
         self.url = url
@@ -59,7 +59,7 @@ class Database:
             return cursor.fetchall() if cursor.description else []
 
     def start(self, url: str = "") -> str:
-        """Do what the service does at its start, and return what it logs."""
+        """Prepare the database as a start does, and return the log."""
         self.log.clear()
         with self.log.at_level(logging.INFO, "todo_backend"):
             place = SecretStr(url or self.url)
@@ -67,7 +67,7 @@ class Database:
         return self.log.text
 
     def refusal(self) -> str:
-        """Return the line with which the start ends, having changed nothing."""
+        """Return the error line of a start that fails, and check that it has changed nothing."""
         before = snapshot(self.url)
         with pytest.raises(UnusableSchema) as refusal:
             self.start()
@@ -76,7 +76,7 @@ class Database:
         return line.removeprefix("The database cannot be used: ")
 
     def status(self, change: str = "SELECT") -> Status:
-        """Return what a start would find after a change, which is undone."""
+        """Return the status of the schema after a change, which is rolled back."""
         with self.connect() as connection:
             connection.exec_driver_sql(change)
             found = schema.read(connection)
@@ -90,7 +90,7 @@ class Database:
 
     @contextlib.contextmanager
     def connect(self) -> Iterator[Connection]:
-        """Yield a connection of SQLAlchemy's."""
+        """Yield a SQLAlchemy connection."""
         engine = create_engine(make_url(self.url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
         with engine.connect() as connection:
             yield connection

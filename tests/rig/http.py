@@ -1,4 +1,4 @@
-"""HTTP on one connection, with as little of this process's time as can be: hundreds of them share a core."""
+"""A small HTTP client: hundreds of connections share a core, so httpx would be too slow."""
 
 import asyncio
 import json
@@ -10,12 +10,12 @@ import httpx2
 
 from tests.service import Service, bearer
 
-PATIENCE = 20  # seconds after which a request counts as one that hangs
+HANG_TIMEOUT = 20  # seconds; a request that takes longer fails the test
 
 
 @dataclass
 class Answer:
-    """An answer, or the end of the connection without one, whose status is 0."""
+    """A response; with status 0 if the connection was closed without one."""
 
     began: float
     ended: float
@@ -29,7 +29,7 @@ class Answer:
 
 
 class Connection:
-    """A signed-in user's connection, made when it is first needed and again when it was lost."""
+    """A connection of a signed-in user. It is opened when it is needed, also after it was lost."""
 
     _reader: asyncio.StreamReader
 
@@ -50,10 +50,10 @@ class Connection:
         self._writer = None
 
     async def ask(self, method: str, path: str, body: object = None) -> Answer:
-        """Send a request once, and return what came of it."""
+        """Send a request, without a retry, and return the response."""
         began = time.monotonic()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(HANG_TIMEOUT):
                 await self.send(method, path, body)
                 status, fields, content = await self._receive()
         except TimeoutError:
@@ -66,8 +66,8 @@ class Connection:
         return Answer(began, time.monotonic(), status, fields.get("retry-after"), json.loads(content))
 
     async def send(self, method: str, path: str, body: object = None, *, unsent: int = 0) -> None:
-        """Send a request, or all of it but so many bytes."""
-        if self._writer and self._reader.at_eof():  # it was idle for longer than the service keeps it
+        """Send a request without its last `unsent` bytes."""
+        if self._writer and self._reader.at_eof():  # the service closed the idle connection
             self.close()
         if not self._writer:
             address = httpx2.URL(self.service.base_url)

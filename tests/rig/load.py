@@ -1,4 +1,4 @@
-"""Clients that read and write for as long as they are let, and keep books of what they were told."""
+"""Load: clients that read and write until they are stopped, and record the expected state of each task."""
 
 import asyncio
 import contextlib
@@ -11,22 +11,22 @@ from dataclasses import dataclass, field
 from tests.rig.http import Answer, Connection
 from tests.service import Service
 
-PAUSE = 0.02  # seconds between a client's requests: a load for the service, not for the machine
+PAUSE = 0.02  # seconds between a client's requests, so that the machine is not overloaded
 TASKS_A_USER = 20
 
-# What may be known of a task: description and completed, or that it is not there.
+# Description and completed of a task; None if there is no task.
 State = tuple[str | None, bool] | None
 
 _numbers = itertools.count(1)
 
 
 class OutcomeUnknown(Exception):
-    """Whether a write took effect cannot be known."""
+    """It is unknown whether a write took effect."""
 
 
 async def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  # what it looks at is in another process
+        while not condition():  # noqa: ASYNC110  # the condition depends on another process
             await asyncio.sleep(0.02)
 
 
@@ -35,10 +35,10 @@ class Load:
     """What the clients did.
 
     Attributes:
-        answers: every one that they got.
-        ledger: by user and title, the states in which the task may be.
-        pending: when each client's request began that is under way.
-        served: when each client's latest request began that succeeded.
+        answers: all responses.
+        ledger: the possible states of each task, by user and title.
+        pending: by client, when its running request began.
+        served: by client, when its latest successful request began.
     """
 
     service: Service
@@ -57,11 +57,11 @@ class Load:
         return sum(answer.status in (200, 201) for answer in self.answers)
 
     def since(self, moment: float) -> list[Answer]:
-        """Return the answers to what was asked after a moment."""
+        """Return the responses to requests that began after a moment."""
         return [answer for answer in self.answers if answer.began > moment]
 
     async def run(self, client: int) -> None:
-        """Be one client: create, read, list, toggle, change and mostly delete, again and again."""
+        """Run one client: create, read, list, toggle, change and usually delete a task, in a loop."""
         for number in itertools.count():
             user, title = f"{self.name}-{client}-{number // TASKS_A_USER}", f"task-{number}"
             async with Connection(self.service, user) as connection:
@@ -69,13 +69,13 @@ class Load:
                     await self._live(client, connection, user, title)
 
     async def _live(self, client: int, connection: Connection, user: str, title: str) -> None:
-        """Take one task through its life. When the outcome of a write is unknown, it is left as it may be."""
+        """Do every operation on one task, up to the first write whose outcome is unknown."""
         states = self.ledger[user, title] = {None}
 
         async def ask(method: str, path: str, body: object, becomes: State) -> Answer:
             await asyncio.sleep(PAUSE)
             before = set(states)
-            states.add(becomes)  # from now on: nobody knows when a statement takes effect
+            states.add(becomes)  # before the response: the statement may take effect at any moment
             self.pending[client] = time.monotonic()
             answer = await connection.ask(method, path, body)
             del self.pending[client]
@@ -102,7 +102,7 @@ class Load:
             await ask("DELETE", path, None, None)
 
     async def verify(self, service: Service) -> None:
-        """Hold the books against what the service has now."""
+        """Compare the ledger with the tasks that the service returns."""
         for user, entries in itertools.groupby(sorted(self.ledger), lambda key: key[0]):
             async with Connection(service, user) as connection:
                 answer = await connection.ask("GET", "/api/tasks")
@@ -117,7 +117,7 @@ class Load:
 
 @contextlib.asynccontextmanager
 async def load(service: Service, *, clients: int = 8) -> AsyncIterator[Load]:
-    """Let clients loose on a service, and stop them in the end."""
+    """Run clients against a service, and stop them at the end of the block."""
     books = Load(service, f"load-{next(_numbers)}", served=dict.fromkeys(range(clients), 0.0))
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(books.run(client)) for client in range(clients)]
@@ -129,7 +129,7 @@ async def load(service: Service, *, clients: int = 8) -> AsyncIterator[Load]:
 
 
 def assert_only_unavailable(answers: list[Answer]) -> None:
-    """Every error response is a 503 with Retry-After, in time."""
+    """Check that every error response is a 503 with Retry-After."""
     for answer in answers:
         assert answer.status in (200, 201, 503), answer
         if answer.status == 503:
@@ -138,7 +138,7 @@ def assert_only_unavailable(answers: list[Answer]) -> None:
 
 
 async def assert_recovers(books: Load, *, since: float, seconds: float = 5) -> None:
-    """Every client is served again in time, and from then on without fail."""
+    """Check that every client is served again in time, and that no request fails after that."""
     await eventually(lambda: min(books.served.values()) > since, since + seconds - time.monotonic())
     settled = time.monotonic()
     await asyncio.sleep(1)

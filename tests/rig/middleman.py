@@ -1,4 +1,4 @@
-"""Somebody between the service and PostgreSQL who ends TLS on both sides, and so reads along."""
+"""A man in the middle between the service and PostgreSQL, who terminates TLS on both sides and reads everything."""
 
 import asyncio
 import contextlib
@@ -13,10 +13,10 @@ SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
 
 class Middleman(Listener):
-    """Listens with a certificate that may be the server's or another.
+    """Listens with the server's certificate or another one.
 
     Attributes:
-        heard: what the clients said, decrypted.
+        heard: what the clients sent, decrypted.
     """
 
     def __init__(self, server: Server, certificate: Path) -> None:
@@ -33,7 +33,7 @@ class Middleman(Listener):
         yes = await server_reader.readexactly(1)
         await server_writer.start_tls(anyone, server_hostname="localhost")
         writer.write(yes)
-        await writer.start_tls(self._context)  # at once, or the client's first word would be lost
+        await writer.start_tls(self._context)  # at once, or the client's first bytes would be lost
 
         async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The others that use the database: a frontend's Better Auth and Drizzle, and PostgreSQL's own programs."""
+"""Other programs on the same database: a frontend's Better Auth and Drizzle, and PostgreSQL's own programs."""
 
 import asyncio
 import os
@@ -16,9 +16,9 @@ from todo_backend.database.startup import open_database
 
 
 def served(url: str, *new: str) -> dict[int, str]:
-    """Start the service, create tasks of a user, and return the id and title of each that the user has then.
+    """Start the service, create tasks, and return the id and title of each task that the user has then.
 
-    It is in this process, without its HTTP server, which takes a tenth of the time.
+    The service runs in this process without its HTTP server, which takes a tenth of the time.
     """
 
     async def use() -> dict[int, str]:
@@ -39,13 +39,10 @@ def served(url: str, *new: str) -> dict[int, str]:
 
 
 def sh(folder: Path, server: Server, commands: str, **variables: str) -> str:
-    """Run commands, PostgreSQL's programs among them, in a folder, and return what they print.
-
-    Exit codes have to be 0.
-    """
+    """Run shell commands, with PostgreSQL's programs on the path, and return what they print. They must succeed."""
     settings = {
         "PATH": f"{server.programs}:{os.environ['PATH']}",
-        "NODE_EXTRA_CA_CERTS": str(server.certificate),  # for Node trusts no others than those that it comes with
+        "NODE_EXTRA_CA_CERTS": str(server.certificate),  # Node does not use the certificates of the system
         "NODE_NO_WARNINGS": "1",
     }
     ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""The Next.js application of tests/nextjs/ with the service, each at a port of its own, and Chromium."""
+"""The Next.js application of tests/nextjs/ and the service, each on its own port, and Chromium."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ NEXT = FOLDER / "node_modules" / ".bin" / "next"
 
 @dataclass
 class Site:
-    """Both addresses are known before the start: `next build` writes the service's into the pages."""
+    """The application, and the address of the service, which `next build` writes into the pages."""
 
     folder: Path
     database_url: str
@@ -41,7 +41,7 @@ class Site:
 
     @contextlib.contextmanager
     def next(self, command: str, **variables: str) -> Iterator[None]:
-        """Run `next start` or `next dev`, until it is ready and then until the block ends."""
+        """Run `next start` or `next dev`, wait until it is ready, and stop it at the end of the block."""
         log = self.folder / f"next-{command}.txt"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -67,7 +67,7 @@ class Site:
         )
 
     def _environment(self, **variables: str) -> dict[str, str]:
-        """Return what an application has in its `.env`."""
+        """Return the environment, with the variables of an application's `.env`."""
         ours = {
             "BETTER_AUTH_SECRET": SECRET,
             "BETTER_AUTH_URL": self.url,

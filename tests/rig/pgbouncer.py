@@ -39,7 +39,7 @@ def program() -> str | None:
 def running(
     server: Server, *, pool_size: int = 4, mode: str = "transaction", users: Iterable[str] = ("me",)
 ) -> Iterator[int]:
-    """Run PgBouncer before a server, with so many connections to it for each user, and yield its port."""
+    """Run PgBouncer in front of a server, with `pool_size` connections for each user, and yield its port."""
     require("PgBouncer", present=program() is not None)
     folder, port = server.folder / "pgbouncer", free_port()
     folder.mkdir()
@@ -65,6 +65,6 @@ def listens(port: int) -> bool:
 
 
 def complaints(server: Server) -> list[str]:
-    """Return what PgBouncer complained of."""
+    """Return the errors and warnings in PgBouncer's log."""
     lines = Path(server.folder / "pgbouncer" / "log").read_text().splitlines()
     return [line for line in lines if " ERROR " in line or " WARNING " in line]

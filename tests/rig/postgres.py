@@ -1,4 +1,4 @@
-"""Debian's PostgreSQL on a folder of its own, strict as Neon's is: TLS and SCRAM-SHA-256, or no entry."""
+"""Debian's PostgreSQL in a temporary folder. As with Neon, TLS and SCRAM-SHA-256 are required over TCP."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ _numbers = itertools.count(1)
 
 @dataclass
 class Server:
-    """One server; its socket is in its folder, and trusts whoever can get there."""
+    """One server. Its Unix socket, in its folder, needs no password."""
 
     programs: Path
     folder: Path
@@ -41,7 +41,7 @@ class Server:
 
     @property
     def certificate(self) -> Path:
-        """The server's own, for `localhost`, and its authority's too."""
+        """The certificate of the server, for `localhost`; self-signed."""
         return self.data / "server.crt"
 
     @property
@@ -49,7 +49,7 @@ class Server:
         return (self.folder / "log").read_text()
 
     def url(self, database: str = "postgres", parameters: str = NEON, port: int | None = None) -> str:
-        """Return the URL of a role that has to give a password, over TLS; in the form of Neon's by default."""
+        """Return a URL with a password, for TCP with TLS; in the form of Neon's by default."""
         return f"postgresql://me:{quote(PASSWORD)}@localhost:{port or self.port}/{database}{parameters}"
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
@@ -64,7 +64,7 @@ class Server:
         return name
 
     def login(self, database: str) -> list[str]:
-        """Return the options of PostgreSQL's programs for the superuser, over the socket."""
+        """Return the options with which PostgreSQL's programs log in as superuser, over the socket."""
         return [f"--host={self.folder}", f"--port={self.port}", "--username=postgres", f"--dbname={database}"]
 
     def end_sessions(self, database: str) -> None:
@@ -76,16 +76,16 @@ class Server:
         assert process.returncode == 0, said
 
     def begin(self, program: str, *arguments: object) -> subprocess.Popen[str]:
-        """Start one of PostgreSQL's programs, or another."""
+        """Start one of PostgreSQL's programs, or one on the path."""
         own = self.programs / program
         command = [str(part) for part in (own if own.exists() else program, *arguments)]
         pipe, out = subprocess.PIPE, subprocess.STDOUT
         return subprocess.Popen(command, cwd=self.folder, user=USER, stdout=pipe, stderr=out, text=True)
 
     async def control(self, *arguments: object) -> None:
-        """Let pg_ctl do something, while the clients of this process go on."""
+        """Run pg_ctl without blocking the clients in this process."""
         with self.begin("pg_ctl", "-D", self.data, "-w", "-l", self.folder / "log", *arguments) as process:
-            while process.poll() is None:  # noqa: ASYNC110  # a process has no event, and its end needs no thread
+            while process.poll() is None:  # noqa: ASYNC110  # Popen has no awaitable end
                 await asyncio.sleep(0.01)
         assert process.returncode == 0, self.log
 
@@ -94,13 +94,13 @@ class Server:
         await self.control("-o", f"{options} -c listen_addresses=127.0.0.1", "start")
 
     async def stop(self) -> None:
-        """Stop as a crash does: at once, and without a word on disk."""
+        """Stop as in a crash: at once, without a checkpoint."""
         await self.control("-m", "immediate", "stop")
 
 
 @contextlib.contextmanager
 def folder_of_a_server() -> Iterator[Server]:
-    """Yield a server that has no data yet, and stop it in the end."""
+    """Yield a server without data, and stop it at the end of the block."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     require("PostgreSQL built with TLS (Debian's postgresql)", present=bool(found))
     with tempfile.TemporaryDirectory() as name:
@@ -116,7 +116,7 @@ def folder_of_a_server() -> Iterator[Server]:
 
 @contextlib.contextmanager
 def tls_postgres() -> Iterator[Server]:
-    """Yield a server that runs, and has the role `me`."""
+    """Yield a running server that has the role `me`."""
     with folder_of_a_server() as server:
         server.run("initdb", "-D", server.data, "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync")
         make_certificate(server, server.certificate)
@@ -127,7 +127,7 @@ def tls_postgres() -> Iterator[Server]:
 
 
 def make_certificate(server: Server, path: Path) -> None:
-    """Write a certificate for `localhost` that vouches for itself, and its key beside it."""
+    """Write a self-signed certificate for `localhost`, and its key beside it."""
     files = ["-keyout", path.with_suffix(".key"), "-out", path]
     name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     server.run("openssl", "req", "-new", "-x509", "-nodes", *name, *files)
@@ -135,7 +135,7 @@ def make_certificate(server: Server, path: Path) -> None:
 
 @contextlib.contextmanager
 def standby_of(primary: Server) -> Iterator[Server]:
-    """Yield a copy that follows the primary; from then on no commit is acknowledged that the copy does not have."""
+    """Yield a synchronous standby: the primary acknowledges no commit before the standby has it."""
     with folder_of_a_server() as standby:
         place = f"host={primary.folder} port={primary.port} user=postgres application_name=standby"
         standby.run("pg_basebackup", "-D", standby.data, "-d", place, "-R", "-c", "fast", "--no-sync")

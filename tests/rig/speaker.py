@@ -1,4 +1,4 @@
-"""A server that answers every connection with the same bytes: for what Neon's proxy says, which cannot run here."""
+"""A server that sends the same bytes on every connection: error messages of Neon's proxy, which cannot run here."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ SSL_REQUEST, GSS_REQUEST = 80877103, 80877104
 
 
 def error_response(text: str, *, severity: str = "ERROR", sqlstate: str = "XX000") -> bytes:
-    """Return PostgreSQL's ErrorResponse, by default with the severity and SQLSTATE of Neon's proxy."""
+    """Return PostgreSQL's ErrorResponse message, by default with the severity and SQLSTATE of Neon's proxy."""
     fields = b"".join(
         kind + value.encode() + b"\0"
         for kind, value in [(b"S", severity), (b"V", severity), (b"C", sqlstate), (b"M", text)]
@@ -19,10 +19,10 @@ def error_response(text: str, *, severity: str = "ERROR", sqlstate: str = "XX000
 
 
 class Speaker(Listener):
-    """Refuses encryption, reads the startup message, says `answer`, and closes the connection.
+    """Declines encryption, reads the startup message, sends `answer`, and closes the connection.
 
     Args:
-        speaks_first: say it at once, as a server of another protocol does.
+        speaks_first: send it at once, as a server of another protocol does.
     """
 
     def __init__(self, answer: bytes = b"", *, speaks_first: bool = False) -> None:

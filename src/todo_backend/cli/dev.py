@@ -1,4 +1,4 @@
-"""`todo-backend dev`: everything that the service needs, and again whenever `.env` changes."""
+"""`todo-backend dev`: prepares what the service needs and serves; starts again when `.env` changes."""
 
 import os
 import secrets
@@ -24,13 +24,13 @@ DEV_TOKEN_LIFETIME = 24 * 60 * 60  # seconds
 
 
 def dev(host: str | None, port: int) -> None:
-    """Serve until a signal comes.
+    """Serve until a stop signal.
 
     Args:
-        host: what to listen on; None for both loopback addresses.
+        host: the address to listen on; None for both loopback addresses.
 
     Raises:
-        CannotStart: it could not begin. After a change of `.env` it prints what fails, and waits for the next.
+        CannotStart: the first start failed. If a later one fails, it prints why, and waits for a change of `.env`.
     """
     with ExitStack() as stack:
         listeners = [server.listen(host, port)] if host else server.listen_on_loopback(port)
@@ -49,7 +49,7 @@ def dev(host: str | None, port: int) -> None:
 
 
 def _serve(listeners: list[socket], change: EnvFileChange) -> None:
-    """Serve until a signal comes or `.env` changes."""
+    """Serve until a stop signal or a change of `.env`."""
     if lines := env_file.unreadable_lines(HINTS):
         raise InvalidSettings("\n".join(lines.values()))
     if not _is_set("BETTER_AUTH_SECRET"):
@@ -61,7 +61,7 @@ def _serve(listeners: list[socket], change: EnvFileChange) -> None:
         if not _is_set("DATABASE_URL"):
             typer.echo("Starting PostgreSQL ...")
             database = f"embedded PostgreSQL, its data in {DEV_FOLDER}/"
-            # The server is another process, which reads the environment. embedded_server() restores it.
+            # For the server, which is another process. embedded_server() restores the environment.
             os.environ["DATABASE_URL"] = stack.enter_context(embedded_server(DEV_FOLDER))
         settings = Settings.load()
         server.check_database(settings)
@@ -104,7 +104,7 @@ def _introduce(settings: Settings, base_url: str, database: str) -> None:
 def _curl(url: str, token: str) -> str:
     """Return a line to paste into a terminal."""
     if sys.platform == "win32":
-        # `curl` alone is another program in PowerShell, which also quotes JSON otherwise than cmd.exe.
+        # In PowerShell `curl` is another program, and quotes in JSON are escaped in another way than in cmd.exe.
         return f'curl.exe "{url}" -H "Authorization: Bearer {token}"'
     body = '{"title": "Buy milk"}'
     return f"curl '{url}' -H 'Content-Type: application/json' -d '{body}' -H 'Authorization: Bearer {token}'"

@@ -1,4 +1,4 @@
-"""Take over the rows of a table `tasks` that another program made: what can come over, and the move itself."""
+"""Take over the rows of another program's table `tasks`: the plan, and its execution."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ OLD_TABLE = "tasks_before_adopt"
 INDEX = "ix_tasks_user_id_id"  # of our table
 
 LOCK_TIMEOUT = 10  # seconds to wait for other programs that use the table
-BATCH = 100_000  # rows at a time, as far as MAX_BATCHES allow: each reads the old table through
+BATCH = 100_000  # rows, or more if there would be over MAX_BATCHES: each batch scans the old table
 MAX_BATCHES = 50
-BEYOND = 10**18  # every id, and the seconds since 1970 of every time that there can be
-MAX_IDS = 1000  # so many are listed of the rows that have one fault
-MAX_OWNERS = 10
+BEYOND = 10**18  # greater than every id, and than every timestamp in seconds since 1970
+MAX_IDS = 1000  # listed for each fault
+MAX_OWNERS = 10  # listed
 
-# Names of ours that the old table may have given to an index or a sequence of its own.
+# Our names, which indexes and sequences of the old table may have, too.
 _OUR_NAMES = f"'tasks_pkey', 'tasks_id_seq', '{INDEX}'"
 
 _OBSTACLES = f"""
@@ -55,7 +55,7 @@ class CannotAdopt(CannotStart):
 
 @dataclass(frozen=True)
 class Fault:
-    """Rows that cannot come over for one reason, and the first of their ids, as text."""
+    """Rows that cannot be taken over for one reason, and the first of their ids, as text."""
 
     reason: str
     count: int
@@ -64,16 +64,16 @@ class Fault:
 
 @dataclass(frozen=True)
 class Plan:
-    """What `take_over` would do.
+    """What `take_over` will do.
 
     Attributes:
-        rows: where each column comes from.
-        keeping: how many rows come over with their ids.
-        numbering: how many rows come over with new ids.
-        largest: the largest id that is kept, 0 if there is none.
-        owners: those with the most rows that come over, and how many these are.
-        owner_count: how many owners there are in all.
-        views: names of views that read the table, and will read the old one.
+        rows: how the columns of the old table become ours.
+        keeping: the number of rows that keep their ids.
+        numbering: the number of rows that get new ids.
+        largest: the largest of the kept ids, 0 if there is none.
+        owners: those with the most rows to take over, and the number of rows.
+        owner_count: the number of all owners.
+        views: names of views that read the table, and will read the renamed one.
     """
 
     found: Schema
@@ -96,11 +96,11 @@ class Plan:
 
 
 def make_plan(connection: Connection) -> Plan | None:
-    """Look through the table `tasks`, and return what would be done; None if there is nothing to take over.
+    """Read the table `tasks`, and return the plan; None if there is nothing to take over.
 
     Raises:
-        UnusableSchema: a later release's table, which this one does not know.
-        CannotAdopt: something is in the way.
+        UnusableSchema: a later release made the table, or there is no schema for it.
+        CannotAdopt: something has to be changed first; the text says what.
     """
     found = schema.read(connection)
     if found.status in (Status.TOO_LATE, Status.NOWHERE):
@@ -165,15 +165,15 @@ def _ids(connection: Connection, rows: OldRows, table: str, reason: str) -> list
 
 
 def take_over(connection: Connection, plan: Plan, advance: Callable[[int], object]) -> None:
-    """Do what the plan says, inside the transaction of the connection.
+    """Execute the plan in the transaction of the connection.
 
-    The rows go from table to table within the server. The old table is locked until the end.
+    The server copies the rows. The old table is locked until the end of the transaction.
 
     Args:
-        advance: told how many more rows have come over.
+        advance: called with the number of rows after each batch.
 
     Raises:
-        CannotAdopt: the table is not what it was when the plan was made.
+        CannotAdopt: the table has changed since the plan was made.
     """
     name, table = plan.found.name, plan.found.table
     connection.execute(
@@ -194,27 +194,27 @@ def take_over(connection: Connection, plan: Plan, advance: Callable[[int], objec
     for relation in connection.scalars(text(_NAMES_TO_FREE), {"table": f"{name}.{OLD_TABLE}"}).all():
         connection.execute(text(f"ALTER TABLE {name}.{relation} RENAME TO {relation}_before_adopt"))
     upgrade(connection, name, since="base")
-    # Rows go in almost twice as fast without the index; making it in the end takes little.
+    # Inserts are almost twice as fast without the index, and creating it at the end is quick.
     index = connection.scalar(text(f"SELECT pg_get_indexdef(to_regclass('{INDEX}'))"))
     connection.execute(text(f"DROP INDEX {INDEX}"))
-    came = 0
+    inserted = 0
     for count in _insert(connection, plan):
-        came += count
+        inserted += count
         advance(count)
     connection.execute(text(str(index)))
     connection.execute(text(_CONTINUE_IDS))
     total = connection.scalar(text(f"SELECT count(*) FROM {OLD_TABLE}"))
-    if (came, total) != (plan.coming, plan.coming + plan.staying):
+    if (inserted, total) != (plan.coming, plan.coming + plan.staying):
         raise changed
 
 
 def _insert(connection: Connection, plan: Plan) -> Iterator[int]:
-    """Insert the rows that keep their ids, then the others in the order of creation; yield how many at a time."""
+    """Insert the rows that keep their ids, then the others in order of creation; yield the size of each batch."""
     source = plan.rows.select(OLD_TABLE)
     columns = ", ".join(COLUMNS)
     if plan.keeping:
         kept = f"FROM ({source}) AS old WHERE fault IS NULL AND id IS NOT NULL"
-        # Without a primary key ids are told apart by looking at all of them, which is done only once.
+        # Without a primary key, duplicate ids are found by a scan of all rows; with one batch there is one scan.
         batches = _batches(connection, kept, "old_id", plan.keeping if plan.rows.has_unique_ids else 0)
         for batch in batches:
             insert = text(f"INSERT INTO tasks ({columns}) SELECT {columns} {kept} AND {batch}")
@@ -232,7 +232,7 @@ def _insert(connection: Connection, plan: Plan) -> Iterator[int]:
 
 
 def _batches(connection: Connection, rows: str, key: str, count: int) -> Iterator[str]:
-    """Yield conditions on a key that part so many rows into batches of about the same size, in its order."""
+    """Yield conditions on a key that divide `count` rows into batches of about equal size, in order of the key."""
     batches = min(count // BATCH, MAX_BATCHES)
     parts = [number / batches for number in range(1, batches)]
     limits: list[str] = []

@@ -22,10 +22,10 @@ class Connection(psycopg.AsyncConnection[Any]):
     """A connection of the pool, in autocommit: every statement is its own transaction.
 
     Attributes:
-        results: runs the store's statements, past psycopg's cursors.
-        give_back: set while SQLAlchemy has the connection: its way to return it, in place of closing it.
-        timeout: seconds for each statement of SQLAlchemy's.
-        first_timeout: the same for the first of them: less by the wait for the connection.
+        results: runs the store's statements.
+        give_back: set while SQLAlchemy uses the connection: returns it to the pool when SQLAlchemy closes it.
+        timeout: seconds for each statement of SQLAlchemy.
+        first_timeout: the same for the first one, reduced by the wait for the connection.
     """
 
     give_back: Callable[[], Awaitable[None]] | None = None
@@ -40,8 +40,8 @@ class Connection(psycopg.AsyncConnection[Any]):
     async def open(cls, url: str) -> Self:
         """Connect.
 
-        The URL goes to libpq as it is, past SQLAlchemy's parser, so that each of its parameters is honoured.
-        psycopg tries the addresses of its hosts one after another, each for `connect_timeout` seconds.
+        libpq gets the URL unchanged, because SQLAlchemy's parser would not keep every parameter. psycopg tries the
+        addresses of its hosts one after another, each for `connect_timeout` seconds.
 
         Raises:
             psycopg.Error: no address accepts the connection.
@@ -52,8 +52,8 @@ class Connection(psycopg.AsyncConnection[Any]):
                 url,
                 **timeout,
                 autocommit=True,
-                # Neon's pooler gives each transaction another of its connections, which does not know what was
-                # prepared on the one before (https://neon.com/docs/connect/connection-pooling).
+                # Neon's pooler may run each transaction on another server connection, without the statements that
+                # were prepared on the previous one (https://neon.com/docs/connect/connection-pooling).
                 prepare_threshold=None,
                 fallback_application_name="todo-backend",
                 client_encoding="UTF8",  # as JSON is
@@ -73,9 +73,9 @@ class Connection(psycopg.AsyncConnection[Any]):
         """Tell whether the server has closed this idle connection, without a round trip.
 
         Neon closes connections when it suspends a compute (https://neon.com/docs/introduction/scale-to-zero). An
-        idle connection has nothing to read, so whatever there is to read announces its end.
+        idle connection has nothing to read: if there is something, the server is closing it.
         """
-        # Any address family will do; to ask the system for the right one would cost more than the look itself.
+        # recv() does not depend on the address family; looking that up would take longer than recv() itself.
         probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, self.fileno())
         try:
             probe.recv(1, socket.MSG_PEEK)
@@ -88,10 +88,10 @@ class Connection(psycopg.AsyncConnection[Any]):
         return True
 
     async def wait(self, gen: PQGen[Any], *args: Any, **options: Any) -> Any:
-        """Run a statement of SQLAlchemy's, within its time limit.
+        """Run a statement of SQLAlchemy, with its timeout.
 
         Raises:
-            StatementTimeout: the time is over.
+            StatementTimeout: it did not end in time.
         """
         self.results.stop()
         if self.give_back is None:
@@ -112,7 +112,7 @@ class Connection(psycopg.AsyncConnection[Any]):
             self.finish()
 
     def finish(self) -> None:
-        """Close the connection without a word to the server."""
+        """Close the connection at once, whatever it is doing."""
         self.results.stop()
         self.pgconn.finish()
 

@@ -11,12 +11,12 @@ from todo_backend.database.connection import Connection
 from todo_backend.database.pool import ConnectionPool
 from todo_backend.database.timeouts import DATABASE_TIMEOUT, StatementTimeout, time_left
 
-# Seconds that the request has waited for the key set: get_db sets it, and has no other way to tell the engine.
+# Seconds that the request waited for the key set. get_db sets it; SQLAlchemy passes no parameter on to `borrow`.
 waited: ContextVar[float] = ContextVar("waited", default=0.0)
 
 
 def create_engine(pool: ConnectionPool, *, timeout: float = DATABASE_TIMEOUT) -> AsyncEngine:
-    """Return an engine that borrows its connections from the pool, and limits the time of each statement.
+    """Return an engine that borrows its connections from the pool, with a timeout for each statement.
 
     It begins a transaction at the first statement, as engines do; the pool's own connections are in autocommit.
 
@@ -35,7 +35,7 @@ def create_engine(pool: ConnectionPool, *, timeout: float = DATABASE_TIMEOUT) ->
 
         async def give_back() -> None:
             connection.give_back = None
-            if connection.is_idle:  # what the session has set ends with it; none of this is a round trip
+            if connection.is_idle:  # reset what the session may have set, without a round trip
                 await connection.set_isolation_level(None)
                 await connection.set_read_only(None)
                 await connection.set_deferrable(None)

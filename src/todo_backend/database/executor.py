@@ -1,4 +1,4 @@
-"""The way in which the store runs its statements: one round trip each, all of one request before one deadline."""
+"""Runs the store's statements: one round trip each, and one deadline for all statements of a request."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ from todo_backend.http.errors import TodoError
 log = logging.getLogger(__name__)
 
 # Seconds until a read whose connection was lost is retried. A server that stops closes all connections, one after
-# another: the retry must not get the one that is next.
+# another: the retry must not get one that is about to be closed.
 LOST_PAUSE = 0.05
 
 
@@ -42,10 +42,10 @@ class StatementRejected(TodoError):
 
 
 def response_to(error: Exception, table: str) -> TodoError | None:
-    """Log what the driver says, which is not for the client, and return the error response; none for a bug.
+    """Log an error of the driver, and return its error response, without the driver's text; None for a bug.
 
     Args:
-        table: where the tasks are, for the log.
+        table: the table with its schema, for the log.
     """
     if is_missing_table(error):
         log.error("%s is missing: %s", table, explain(error))
@@ -63,10 +63,10 @@ def response_to(error: Exception, table: str) -> TodoError | None:
 
 
 class Executor:
-    """Runs statements on connections of the pool, without SQLAlchemy's session, which costs more than the rest.
+    """Runs statements on connections of the pool, without SQLAlchemy's session, which is slower.
 
     Args:
-        deadline: until when statements have to end, in the event loop's time.
+        deadline: when all statements have to be finished, in the event loop's time.
     """
 
     def __init__(self, database: Database, deadline: float) -> None:
@@ -77,8 +77,8 @@ class Executor:
         """Run one statement as a transaction of its own, and return its value.
 
         Raises:
-            DatabaseUnavailable: the database did not answer in time, or at all, and the statement may have taken
-                effect; or it takes no writes; or its schema could not be prepared yet; or the table is missing.
+            DatabaseUnavailable: the database does not answer in time, and the statement may have taken effect; or
+                it is read-only, or its schema is not prepared yet, or the table is missing.
             StatementRejected: the database lacks a privilege or is set up wrong.
         """
         try:
@@ -99,7 +99,7 @@ class Executor:
             try:
                 return await statement.run_on(connection, values)
             except (SerializationFailure, DeadlockDetected):
-                continue  # it was rolled back, and PostgreSQL says to retry
+                continue  # it was rolled back: PostgreSQL, "Serialization Failure Handling"
             except ReadOnlySqlTransaction:
                 connection.pgconn.finish()  # a new one follows when the primary moves, or the default changes
                 raise
@@ -113,7 +113,7 @@ class Executor:
 
 
 async def get_executor(request: Request) -> Executor:
-    # AuthMiddleware says how long the request waited for the key set; a route outside of it did not.
+    # AuthMiddleware sets `waited`; a public route does not wait for the key set.
     seconds = time_left(getattr(request.state, "waited", 0.0))
     return Executor(request.state.database, asyncio.get_running_loop().time() + seconds)
 

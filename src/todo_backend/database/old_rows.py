@@ -1,6 +1,6 @@
 """SQL that converts the rows of another program's `tasks` to ours, and never fails on a value.
 
-A value that cannot be read is a fault of its row. A cast that fails would end the statement, and so the whole move.
+A value that cannot be converted is a fault of its row. A failed cast would abort the statement, and all of `adopt`.
 """
 
 import re
@@ -11,7 +11,7 @@ from todo_backend.auth.tokens import MAX_USER_ID_LENGTH
 from todo_backend.database.schema import Schema
 from todo_backend.tasks.models import DESCRIPTION_MAX_LENGTH, MAX_ID, TITLE_MAX_LENGTH
 
-# How other programs name our columns, best first, without case and underscores.
+# How other programs name our columns: in lower case, without underscores, the preferred name first.
 _NAMES = {
     "id": ("id",),
     "user_id": ("userid", "ownerid"),
@@ -37,7 +37,7 @@ _WHITE_SPACE = (
 # The characters that a `sub` claim may not have. PostgreSQL's text holds neither NUL nor surrogates.
 _CONTROL = r"'[\u0001-\u001F\u007F-\u009F]'"
 
-# A day that exists, by ISO 8601, from the year 1 on, and perhaps a time and a zone.
+# An existing day in ISO 8601, from the year 1 on, with an optional time and time zone.
 _LEAP_YEAR = "([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)"
 _DAY = "((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
 _ZONE = "(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)"
@@ -64,10 +64,10 @@ FAULTS = {
 
 @dataclass(frozen=True)
 class OldRows:
-    """Where the columns come from.
+    """How the columns of an old table become ours.
 
     Attributes:
-        sources: for each column of ours the old one, or None where there is none.
+        sources: for each of our columns the old one, or None if there is none.
         types: the types of the old columns.
         has_unique_ids: whether the id is the primary key.
     """
@@ -89,12 +89,12 @@ class OldRows:
     def select(self, table: str, *, at_once: bool = False) -> str:
         """Return the statement that reads the rows from a table.
 
-        Its columns are ours, with an `id` that is null where a new one is needed; `old_id`; `place`, which tells
-        rows apart; and `fault`, which is null where the row can come over.
+        It returns our columns, with a null `id` if the row needs a new one; `old_id`; `place`, the row's ctid; and
+        `fault`, null if the row can be taken over.
 
         Args:
-            at_once: all rows are wanted: compute each value once, rather than for every fault anew; but conditions
-                are only applied after that.
+            at_once: compute each value once per row, not once per fault. This is for queries that need all rows:
+                PostgreSQL applies their conditions only after it.
         """
         text = self._text
         faults = " ".join(f"WHEN {condition} THEN '{fault}'" for fault, condition in FAULTS.items())
@@ -133,7 +133,7 @@ class OldRows:
             return "NULL::bigint"
         value = self._value("id")
         condition = f"{value} BETWEEN 1 AND {MAX_ID}"
-        if not self.has_unique_ids:  # the first one keeps it
+        if not self.has_unique_ids:  # of several rows with the same id, the first keeps it
             condition += f" AND row_number() OVER (PARTITION BY {value} ORDER BY old.ctid) = 1"
         return f"CASE WHEN {condition} THEN {value}::bigint END"
 

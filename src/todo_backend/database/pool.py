@@ -19,21 +19,21 @@ RETRY_PAUSE = 0.5  # seconds from a failed attempt to connect to the next one
 
 
 class ConnectionPool:
-    """Lends connections, and opens them in tasks of its own.
+    """Hands out connections, and opens them in background tasks.
 
     An attempt to connect outlives the request that caused it: its connection serves the next request. All missing
     connections are opened at once, unless the last attempt failed: then there is one attempt at a time.
 
     Args:
         url: a PostgreSQL URL as libpq reads it.
-        size: the most connections there are at any time.
+        size: the maximum number of connections.
     """
 
     def __init__(self, url: str, *, size: int) -> None:
         self.url = url
         self.size = size
-        self._open = 0  # connections, idle or lent
-        self._idle: list[Connection] = []  # the one that was used last is used next: the others may fall asleep
+        self._open = 0  # connections, idle or in use
+        self._idle: list[Connection] = []  # the most recently used one is used next
         self._waiting: deque[asyncio.Future[Connection]] = deque()
         self._opening: set[asyncio.Task[Connection]] = set()
         self._last_error = ""  # of the last attempt; empty when one succeeds
@@ -51,7 +51,7 @@ class ConnectionPool:
             connection = self._idle.pop()
             if not connection.was_closed_by_server():
                 return connection
-            # A compute that was suspended closed them all: open them all at once.
+            # Neon closes all connections when it suspends a compute: replace them all at once.
             closed = [connection, *(other for other in self._idle if other.was_closed_by_server())]
             self._idle = [other for other in self._idle if other not in closed]
             for other in closed:
@@ -93,7 +93,7 @@ class ConnectionPool:
             attempt.add_done_callback(functools.partial(self._on_end, waiters=tuple(self._waiting)))
 
     async def close(self) -> None:
-        """Close every idle connection now, and each lent one when it is released."""
+        """Close every idle connection now, and each one in use when it is released."""
         self._is_closed = True
         if self._pause:
             self._pause.cancel()
@@ -111,7 +111,7 @@ class ConnectionPool:
             self._on_failure(error, waiters)
             return
         connection = attempt.result()
-        if connection.was_closed_by_server():  # which stopped while it was opened
+        if connection.was_closed_by_server():  # it stopped meanwhile
             connection.finish()
             self._on_failure(psycopg.OperationalError("the server closed the new connection"), waiters)
             return

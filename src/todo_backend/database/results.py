@@ -1,6 +1,6 @@
-"""Runs queries on libpq, past psycopg's cursors, with the connection's socket registered once with the event loop.
+"""Runs queries on libpq, without psycopg's cursors, which register the socket with the event loop for each query.
 
-psycopg registers the socket anew for each query: docs/performance.md has the figures.
+Here it is registered once per connection: docs/performance.md has the figures.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ class ResultReader:
 
     def __init__(self, pgconn: PGconn) -> None:
         self._pgconn = pgconn
-        self._loop: asyncio.AbstractEventLoop | None = None  # while the socket is registered with it
-        self._socket = -1  # libpq may have closed it since
+        self._loop: asyncio.AbstractEventLoop | None = None  # set while the socket is registered
+        self._socket = -1  # kept for stop(), when libpq may have closed it
         self._is_sending = False
         self._received: asyncio.Future[PGresult] | None = None
         self._results: list[PGresult] = []
@@ -40,7 +40,7 @@ class ResultReader:
         if self._loop is None:
             self._loop, self._socket = loop, self._pgconn.socket
             loop.add_reader(self._socket, self._advance)
-        self._is_sending = self._pgconn.flush() > 0  # the network takes no more for now
+        self._is_sending = self._pgconn.flush() > 0  # the socket's send buffer is full
         if self._is_sending:
             loop.add_writer(self._socket, self._advance)
         try:
@@ -49,14 +49,14 @@ class ResultReader:
             self._received = None
 
     def stop(self) -> None:
-        """Leave the socket to others: to psycopg's own wait, or to the system when it is closed."""
+        """Unregister the socket, before psycopg waits on it or libpq closes it."""
         if self._loop:
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
             self._loop = None
 
     def _advance(self) -> None:
-        """Send what is queued, and read what has come."""
+        """Send the rest of the query, and read what has arrived."""
         if self._received is None or self._received.done() or self._loop is None:
             self.stop()  # the server closes the idle connection, or answers a query that was cancelled
             return

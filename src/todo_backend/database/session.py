@@ -1,4 +1,4 @@
-"""A session of SQLModel's for a route. The routes of this package do without one: see executor.py."""
+"""SQLModel's session, for routes that you add. The routes of this package use executor.py."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,8 +20,8 @@ async def get_db(request: Request) -> AsyncIterator[AsyncSession]:
     timeouts.DATABASE_TIMEOUT.
 
     Raises:
-        DatabaseUnavailable: the database did not answer in time, or at all, or has no schema yet. A commit may have
-            taken effect.
+        DatabaseUnavailable: the database does not answer in time, or its schema is not prepared yet. A commit may
+            have taken effect.
         StatementRejected: the database lacks a privilege or is set up wrong.
     """
     database, waited_before = request.state.database, getattr(request.state, "waited", 0.0)

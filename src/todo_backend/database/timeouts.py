@@ -25,7 +25,12 @@ class StatementTimeout(psycopg.OperationalError):
 
 
 def time_left(waited: float, timeout: float = DATABASE_TIMEOUT) -> float:
-    """Return the seconds that a request has for the database, of `timeout`, after it waited for the key set."""
+    """Return the seconds that a request still has for the database.
+
+    Args:
+        waited: seconds that it waited for the key set.
+        timeout: seconds for the database if it did not wait.
+    """
     return max(0.0, min(timeout, REQUEST_TIMEOUT - waited)) if waited else timeout
 
 
@@ -33,9 +38,8 @@ def time_left(waited: float, timeout: float = DATABASE_TIMEOUT) -> float:
 async def time_limit(deadline: float) -> AsyncIterator[None]:
     """Raise TimeoutError when the event loop's clock reaches the deadline, or CANCEL_TIMEOUT later.
 
-    psycopg answers the first cancellation with a cancel request to the server and waits for its effect; it answers
-    the second by closing the connection. So a slow server stops working on the statement, and a silent network does
-    not hold the request.
+    At the first cancellation psycopg sends a cancel request to the server and waits; at the second it closes the
+    connection. So a slow server stops working on the statement, and a silent network does not delay the request.
     """
     async with asyncio.timeout_at(deadline + CANCEL_TIMEOUT), asyncio.timeout_at(deadline):
         yield

@@ -1,4 +1,4 @@
-"""Bring the schema up to date: make the table, take it over, or apply the migrations."""
+"""Bring the schema up to date: create the table, take it over, or apply the migrations."""
 
 import logging
 
@@ -10,10 +10,10 @@ from todo_backend.settings import CannotStart
 
 log = logging.getLogger(__name__)
 
-# Any number that no other program on the database uses for its own lock.
+# The key of the advisory lock: an arbitrary number that other programs are unlikely to use.
 LOCK = 8_362_450_197
 
-# What is done about a status: the version that the table has before, and what is logged after.
+# For each status that a start changes: the version to migrate from, and the log message.
 _ACTIONS = {
     Status.EMPTY: ("base", "Made the table %s"),
     Status.LOST: ("base", "Made the table %s again, which was gone"),
@@ -30,10 +30,10 @@ class UnusableSchema(CannotStart):
 
 
 def prepare_schema(connection: Connection) -> Schema:
-    """Bring the schema up to date, and return what there is now.
+    """Bring the schema up to date, and return its new state.
 
     Args:
-        connection: one that begins transactions, of READ COMMITTED.
+        connection: not in autocommit, its isolation level READ COMMITTED.
 
     Raises:
         UnusableSchema: there is a table that cannot be served. Nothing has been changed.
@@ -52,9 +52,9 @@ def prepare_schema(connection: Connection) -> Schema:
 
 
 def lock(connection: Connection) -> None:
-    """Wait until no other program changes the schema, and keep them waiting until the end of the transaction.
+    """Wait for other processes that change the schema, and lock them out until the end of the transaction.
 
-    A lock of the session would be left behind on some connection of Neon's pooler.
+    A session-level lock would stay on a connection of Neon's pooler.
     """
     connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
 
@@ -64,8 +64,8 @@ def upgrade(connection: Connection, name: str | None, *, since: str | None = Non
 
     Args:
         name: the schema, as Schema.name has it.
-        since: the version that the table has, `base` if there is none; what the version table says by default.
+        since: the version to migrate from, `base` if there is no table; by default that of the version table.
     """
-    # For the rest of this transaction: the migrations name no schema.
+    # Until the end of the transaction, because the migrations do not name the schema.
     connection.execute(select(func.set_config("search_path", name, True)))
     migrations.upgrade(connection, since)

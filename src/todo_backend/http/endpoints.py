@@ -1,7 +1,7 @@
-"""A short way to an endpoint, past FastAPI's routing and dependency solving.
+"""Calls endpoints directly, without FastAPI's routing and dependency resolution.
 
-FastAPI works out in each request what is known at the start: the route, its dependencies and their order. That
-takes more time than all else in a request: docs/performance.md has the figures.
+FastAPI resolves a route's dependencies again for each request, which takes more time than the rest of the request:
+docs/performance.md has the figures. This middleware resolves them once.
 """
 
 import inspect
@@ -29,11 +29,11 @@ _ANY_PATH = re.compile("")
 
 
 class InvalidRequest(Exception):
-    """A parameter is missing or not valid. FastAPI writes the error response."""
+    """A parameter is missing or not valid. FastAPI then handles the request, and sends the error response."""
 
 
 class EndpointMiddleware:
-    """Call an endpoint directly, if `Endpoint` knows all of its parameters and the request is valid.
+    """Calls an endpoint directly, if `Endpoint` supports all of its parameters and the request is valid.
 
     Every other request goes to FastAPI unchanged.
     """
@@ -73,13 +73,13 @@ class EndpointMiddleware:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An endpoint all of whose parameters are of these kinds.
+    """An endpoint whose parameters are all of these kinds.
 
     Attributes:
-        path: text in the path.
-        query: parameters of the query that are given once.
-        body: one JSON body, or none.
-        dependencies: functions that take the request alone, by the parameter's name.
+        path: path parameters without a convertor.
+        query: query parameters with a single value.
+        body: the JSON body, if there is one.
+        dependencies: by parameter, coroutine functions whose only parameter is the request.
     """
 
     call: Callable[..., Awaitable[Response]]
@@ -90,7 +90,7 @@ class Endpoint:
 
     @classmethod
     def of(cls, context: RouteContext) -> Self | None:
-        """Return the endpoint of a route; None if it has anything that is not of these kinds."""
+        """Return the endpoint of a route; None if the route has anything else, and FastAPI has to handle it."""
         route = context.original_route
         if type(route) not in (APIRoute, StrictJSONRoute) or context.max_body_size is not None:
             return None
@@ -116,10 +116,10 @@ class Endpoint:
         return endpoint if is_known else None
 
     def validate(self, scope: Scope) -> Arguments:
-        """Return the arguments that a request has for the endpoint, without the dependencies.
+        """Return the arguments that the request contains, validated; `respond` adds the dependencies.
 
         Raises:
-            InvalidRequest: one of them is missing or not valid.
+            InvalidRequest: an argument is missing or not valid.
         """
         arguments = {field.name: _validate(field, scope["path_params"][field.alias]) for field in self.path}
         if self.query:
@@ -133,7 +133,7 @@ class Endpoint:
         return arguments
 
     async def respond(self, arguments: Arguments, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the endpoint and send its response, or the one that an exception handler has for its exception."""
+        """Call the endpoint, and send its response, or that of the exception handler."""
         request = Request(scope, receive, send)
         response: ASGIApp
         try:

@@ -1,4 +1,4 @@
-"""The command that runs this program, so that messages can give one that works where they are read."""
+"""The command that runs this program, for messages: it works in the shell and folder where they are printed."""
 
 import os
 import shlex
@@ -11,7 +11,7 @@ IS_WINDOWS = sys.platform == "win32"
 
 
 def with_command(text: str) -> str:
-    """Return a message with the command in place of each `todo-backend` that begins one."""
+    """Replace `todo-backend` at the beginning of each command in a message by what runs it here."""
     begin = f"`{NAME} "
     return text.replace(begin, f"`{command()} ") if begin in text else text
 
@@ -22,7 +22,7 @@ def command() -> str:
     path = Path(sys.executable).with_name(NAME + suffix)
     if not path.exists():
         return f"{_quote(sys.executable)} -m todo_backend"
-    # What `uv run` puts on the path is there for its own command only.
+    # `uv run` changes the path only for the command that it runs.
     found = "UV_RUN_RECURSION_DEPTH" not in os.environ and shutil.which(NAME)
     if found and os.path.samefile(found, path):
         return NAME

@@ -1,4 +1,4 @@
-"""The service under `dev`: it restarts when its code changes, and ends when `.env` does."""
+"""Serving under `dev`: a change of the code restarts the service, a change of `.env` stops it."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,26 +16,26 @@ from todo_backend.server.signals import hand_over, stopping
 from todo_backend.settings import Settings, env_file
 
 PACKAGE = Path(__file__).parents[1]
-INTERVAL = 0.25  # seconds between two looks at the files
+INTERVAL = 0.25  # seconds between checks of the files
 
 
 class EnvFileChange:
-    """Tells whether `.env` has changed, and is not still being written."""
+    """Detects that `.env` has changed, once it is no longer being written."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew: what is there now is known."""
+        """Compare with the present file from now on."""
         self._known = self._last = _signature()
 
     def happened(self) -> bool:
-        """Return whether the file differs from what is known, and has been the same twice."""
+        """Return whether the file differs from the known one, and has not changed since the last call."""
         last, self._last = self._last, _signature()
         return last == self._last != self._known
 
     def wait(self) -> None:
-        """Return when it has happened, or the program is told to stop."""
+        """Wait for a change of the file, or for a stop signal."""
         while not (self.happened() or stopping.wait(INTERVAL)):
             pass
 
@@ -49,10 +49,10 @@ def _signature() -> tuple[int, int] | None:
 
 
 class Reloader(StatReload):
-    """uvicorn's reloader, which looks at `.env` too, and says when the service listens for the first time.
+    """uvicorn's reloader, which also watches `.env`, and reports when the service first listens.
 
-    What `.env` sets concerns this process as well: which database, which secret. So a change of it ends this.
-    It is not the reloader by watchfiles, which looks up only every 5 seconds where nothing changes.
+    A change of `.env` stops it, because `dev` itself depends on the variables (database, secret). It is not uvicorn's
+    reloader with watchfiles, which calls `should_restart` only every 5 seconds while no code changes.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Reloader(StatReload):
         when_listening: Callable[[], None],
     ) -> None:
         self._listening, child = Pipe(duplex=False)
-        config.callback_notify = partial(_tell, child)
+        config.callback_notify = partial(_notify, child)
         super().__init__(config, uvicorn.Server(config).run, sockets)
         self._change = change
         self._when_listening = when_listening
@@ -73,7 +73,7 @@ class Reloader(StatReload):
             self.config.callback_notify = None
             self._when_listening()
         if self._change.happened():
-            self.process.terminate()  # on Windows uvicorn leaves that to Ctrl-C, which nobody has pressed
+            self.process.terminate()  # on Windows uvicorn expects that Ctrl-C has done so
             self.should_exit.set()
         return super().should_restart()
 
@@ -83,8 +83,8 @@ class Reloader(StatReload):
             stopping.set()
 
 
-async def _tell(parent: Any) -> None:
-    """Tell the parent that the service listens. uvicorn calls this now and then; once is enough.
+async def _notify(parent: Any) -> None:
+    """Notify the parent that the service listens. uvicorn calls this periodically; the first call counts.
 
     Args:
         parent: a Connection, on Windows a PipeConnection.
@@ -97,7 +97,7 @@ async def _tell(parent: Any) -> None:
 def serve_reloading(
     settings: Settings, listeners: list[socket], change: EnvFileChange, when_listening: Callable[[], None]
 ) -> None:
-    """Serve until a signal comes or `.env` changes, and restart whenever the code of this package changes."""
+    """Serve until a stop signal or a change of `.env`; restart when the code of this package changes."""
     config = configure(settings, reload=True, reload_dirs=[str(PACKAGE)], reload_delay=INTERVAL)
     supervisor = Reloader(config, [listener.dup() for listener in listeners], change, when_listening)
     hand_over(supervisor.signal_handler)

@@ -1,6 +1,6 @@
 """`.env` as Next.js reads it, which differs from python-dotenv in quotation marks, `#`, `$` and backslashes.
 
-After @next/env 16.4.6, which is dotenv 16.3.1 and dotenv-expand; tests/test_env_file.py compares the two.
+A port of @next/env 16.4.6 (dotenv 16.3.1 and dotenv-expand); tests/test_env_file.py compares the two.
 """
 
 import re
@@ -18,7 +18,7 @@ _LINE = re.compile(
 )
 _QUOTED = re.compile(rf"{_START}(['\"`])([\S\s]*)\1{_END}")
 _REFERENCE = re.compile(r"\$\{?(\w+)(?::-([^}\\]*))?\}?", re.ASCII)
-_MOST_REFERENCES = 100  # a variable that refers to itself exhausts the stack of Next.js, which then reads nothing
+_MOST_REFERENCES = 100  # Next.js overflows its stack at a self-reference, and then reads nothing
 
 
 def read(text: str, environ: Mapping[str, str]) -> dict[str, str]:
@@ -26,7 +26,7 @@ def read(text: str, environ: Mapping[str, str]) -> dict[str, str]:
 
     Args:
         text: the file, its line endings as line feeds.
-        environ: the process environment of Next.js, without the variables that are asked for.
+        environ: the process environment of Next.js, without the variables that are compared.
     """
     values = {}
     for match in _LINE.finditer(text):
