@@ -18,7 +18,7 @@ from tests.service import PROGRAM, SECRET, environment, invoke, wait_until
 from tests.test_schema import CREATE_ALL, NEWEST
 from todo_backend.auth import tokens
 from todo_backend.cli.adopt import adopt
-from todo_backend.database import adoption
+from todo_backend.database import adoption, adoption_plan
 from todo_backend.settings import CannotStart
 from todo_backend.tasks.models import DESCRIPTION_MAX_LENGTH, MAX_ID, TITLE_MAX_LENGTH, TaskCreate
 
@@ -237,7 +237,7 @@ def test_ours_that_lacks_a_column_is_made_anew(tmp_path: Path, here: Database) -
 def test_many_rows_come_over_in_batches(tmp_path: Path, here: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of them with their ids, half with new ones, and many of each with the same time."""
     monkeypatch.setattr(adoption, "BATCH", 10)
-    monkeypatch.setattr(adoption, "MAX_IDS", 5)
+    monkeypatch.setattr(adoption_plan, "MAX_IDS", 5)
     here.execute(
         f"""CREATE TABLE tasks (id int PRIMARY KEY, user_id text, title text, created_at timestamp);
         INSERT INTO tasks SELECT CASE WHEN n % 2 = 0 THEN n ELSE -n END, 'user ' || n % 20,
@@ -461,13 +461,13 @@ def test_a_table_in_use_is_waited_for_and_then_told(here: Database, monkeypatch:
 def test_a_table_that_changes_after_the_plan_is_left_alone(here: Database, change: str) -> None:
     here.execute(CREATE_ALL)
     with here.connect() as connection:
-        plan = adoption.make_plan(connection)
+        plan = adoption_plan.make_plan(connection)
     assert plan
     here.execute(change)
     before = snapshot(here.url)
     with (
         here.connect() as connection,
-        pytest.raises(adoption.CannotAdopt, match="has changed since the plan was made"),
+        pytest.raises(adoption_plan.CannotAdopt, match="has changed since the plan was made"),
     ):
         adoption.take_over(connection, plan, lambda _: None)
     assert snapshot(here.url) == before

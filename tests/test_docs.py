@@ -1,6 +1,7 @@
 """README and the pages of docs/ tell the truth."""
 
 import ast
+import importlib
 import json
 import re
 import subprocess
@@ -43,9 +44,7 @@ def test_the_commands_exist() -> None:
 @pytest.mark.proves("DOC-1")
 def test_the_requests_are_answered_as_said(client: httpx2.Client) -> None:
     task = client.post("/api/tasks", json={"title": "x"}).json()
-    rows = rows_after(
-        "| method and path | body | success | errors besides 401, 408, 413, 422, 503 |", SPECIFICATION
-    )
+    rows = rows_after("| method and path | body | success | errors besides those of all |", SPECIFICATION)
     assert len(rows) == 6
     for operation, body, answer, _ in rows:
         method, path = operation.strip("`").replace("{task_id}", str(task["id"])).split("?")[0].split()
@@ -141,9 +140,18 @@ def test_every_module_is_named_by_a_section() -> None:
             assert any(name in SPECIFICATION for name in names), path
 
 
+def error_classes() -> list[type[TodoError]]:
+    """Return the classes of all error responses, after importing every module that has one."""
+    source = ROOT / "src"
+    for path in source.rglob("*.py"):
+        if "(TodoError)" in path.read_text():
+            importlib.import_module(".".join(path.relative_to(source).with_suffix("").parts))
+    return TodoError.__subclasses__()
+
+
 @pytest.mark.proves("DOC-2")
 def test_every_message_stands_in_the_specification() -> None:
-    for error in TodoError.__subclasses__():
+    for error in error_classes():
         if "detail" in vars(error):
             assert re.search(rf"(?m)^\| {error.status} \| .* \| `{error.detail}` \|$", SPECIFICATION), error
     for field, rule in messages.RULES.items():
@@ -156,7 +164,7 @@ def test_every_message_stands_in_the_specification() -> None:
 
 @pytest.mark.proves("DOC-2")
 def test_every_error_stands_in_the_tree() -> None:
-    for error in TodoError.__subclasses__():
+    for error in error_classes():
         module = error.__module__.removeprefix("todo_backend.").replace(".", "/")
         assert re.search(rf"── {error.__name__} +{error.status}  {module}.py", errors.__doc__ or ""), error
 

@@ -17,7 +17,7 @@ from tests.proxy import Proxy
 from tests.rig.database import Database, snapshot
 from tests.service import SECRET, invoke, run, serving, wait_until
 from tests.test_check import rows as check_rows
-from todo_backend.database import migrations, schema
+from todo_backend.database import catalogue, migrations, schema
 from todo_backend.database.connection import Connection
 from todo_backend.database.migrations import VERSIONS
 from todo_backend.database.schema import Status
@@ -309,7 +309,7 @@ def test_a_migration_does_not_wait_for_readers(here: Database) -> None:
 
 async def read_at_once(url: str) -> schema.Schema | None:
     async with await Connection.open(url) as connection:
-        return await schema.read_at_once(connection)
+        return await catalogue.read_at_once(connection)
 
 
 @pytest.mark.proves("SCHEMA-7")
@@ -329,7 +329,7 @@ def test_the_table_is_where_the_search_path_has_it(
         client.post("/api/tasks", json={"title": "y"}).raise_for_status()
     assert here.execute('SELECT title FROM "to do".tasks') == [("y",)]
     with here.connect() as connection:
-        assert schema.read(connection) == asyncio.run(read_at_once(here.url))
+        assert catalogue.read(connection) == asyncio.run(read_at_once(here.url))
 
 
 @pytest.mark.proves("SCHEMA-7")

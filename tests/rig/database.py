@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, NullPool, create_engine, make_url
 
 from tests.service import SECRET
-from todo_backend.database import migrations, schema
+from todo_backend.database import catalogue, migrations
 from todo_backend.database.schema import Status
 from todo_backend.database.upgrade import UnusableSchema
 from todo_backend.server.run import check_database
@@ -79,7 +79,7 @@ class Database:
         """Return the status of the schema after a change, which is rolled back."""
         with self.connect() as connection:
             connection.exec_driver_sql(change)
-            found = schema.read(connection)
+            found = catalogue.read(connection)
             connection.rollback()
             return found.status
 

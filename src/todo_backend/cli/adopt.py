@@ -12,7 +12,8 @@ from psycopg.errors import LockNotAvailable
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from todo_backend.database.adoption import OLD_TABLE, CannotAdopt, Fault, Plan, make_plan, take_over
+from todo_backend.database.adoption import take_over
+from todo_backend.database.adoption_plan import OLD_TABLE, CannotAdopt, Fault, Plan, make_plan
 from todo_backend.database.engine import create_engine
 from todo_backend.database.failures import explain
 from todo_backend.database.old_rows import COLUMNS

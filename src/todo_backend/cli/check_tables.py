@@ -8,7 +8,7 @@ from psycopg.rows import class_row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from todo_backend.cli.check_result import CheckResult
-from todo_backend.database import schema
+from todo_backend.database import catalogue
 from todo_backend.database.migrations import VERSION_TABLE
 from todo_backend.database.schema import Status
 
@@ -146,7 +146,7 @@ async def check_tables(connection: AsyncConnection, session: Session) -> AsyncIt
         return
     if any("SELECT" in table.missing_privileges for table in visible if not table.is_tasks):
         return
-    state = await connection.run_sync(schema.read)
+    state = await connection.run_sync(catalogue.read)
     hint = state.hint
     if tasks and not tasks.is_owner and state.status in (Status.EARLIER, Status.UNVERSIONED):
         hint = f"Start the service once as {tasks.owner}, who owns {tasks.name}: it applies the migrations."

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
+from todo_backend.database.catalogue import read_at_once
 from todo_backend.database.engine import create_engine
 from todo_backend.database.failures import explain, is_unavailable
 from todo_backend.database.pool import ConnectionPool
-from todo_backend.database.schema import Schema, Status, read_at_once
+from todo_backend.database.schema import Schema, Status
 from todo_backend.database.timeouts import CANCEL_TIMEOUT, DATABASE_TIMEOUT, time_limit
 from todo_backend.database.upgrade import prepare_schema
 from todo_backend.settings import CannotStart

@@ -4,7 +4,7 @@ import logging
 
 from sqlalchemy import Connection, func, select
 
-from todo_backend.database import migrations, schema
+from todo_backend.database import catalogue, migrations
 from todo_backend.database.schema import Schema, Status
 from todo_backend.settings import CannotStart
 
@@ -39,13 +39,13 @@ def prepare_schema(connection: Connection) -> Schema:
         UnusableSchema: there is a table that cannot be served. Nothing has been changed.
     """
     lock(connection)
-    found = schema.read(connection)  # under the lock, because another worker may have been faster
+    found = catalogue.read(connection)  # under the lock, because another worker may have been faster
     if found.status in _ACTIONS:
         since, message = _ACTIONS[found.status]
         upgrade(connection, found.name, since=since)
         connection.commit()
         log.info(message, found.table)
-        return schema.read(connection)
+        return catalogue.read(connection)
     if not found.is_served:
         raise UnusableSchema(found)
     return found

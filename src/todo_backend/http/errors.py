@@ -11,8 +11,9 @@ TodoError
     ├── DatabaseUnavailable  503  database/executor.py
     └── KeySetUnavailable    503  auth/keyset.py
 
-To add one: a subclass beside the code that raises it, with `status` and `detail`, and its status in the
-`error_responses(...)` of the routes (tasks/routes.py), which puts it into OpenAPI.
+To add one: a subclass beside the code that raises it, with `status` and `detail`; a line above; a row in
+docs/spec.md; its status in the `error_responses(...)` of the routes (tasks/routes.py), and `make openapi`. A test
+fails for each that is missing.
 """
 
 import asyncio

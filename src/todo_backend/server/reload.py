@@ -51,8 +51,8 @@ def _signature() -> tuple[int, int] | None:
 class Reloader(StatReload):
     """uvicorn's reloader, which also watches `.env`, and reports when the service first listens.
 
-    A change of `.env` stops it, because `dev` itself depends on the variables (database, secret). It is not uvicorn's
-    reloader with watchfiles, which calls `should_restart` only every 5 seconds while no code changes.
+    A change of `.env` stops it, because `dev` itself depends on the variables (database, secret). It is not the one
+    of uvicorn with watchfiles, which calls `should_restart` only every 5 seconds while no code changes.
     """
 
     def __init__(

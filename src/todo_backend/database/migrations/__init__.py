@@ -4,8 +4,8 @@ A released migration never changes. To change a column, for example with TITLE_M
 file to versions/ with `op.alter_column(...)`, and the new form of the column to `_OURS` in schema.py. Tests compare
 the models with the migrated table, and expect that every version is recognised.
 
-A restored table without a version is migrated from 0001 on, so every migration must be repeatable. ALTER TABLE waits
-for transactions that read the table, and later readers wait behind it: then SCHEMA-6 has to say so.
+A restored table without a version is migrated from 0001 on, so every migration must be repeatable. ALTER TABLE
+waits for transactions that read the table, and later readers wait behind it: then SCHEMA-6 has to say so.
 
 Alembic is imported only when there is something to migrate: it takes a tenth of a worker's memory and start.
 """
