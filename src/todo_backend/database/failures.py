@@ -18,6 +18,16 @@ import re
 
 import psycopg
 
+from todo_backend.database.failure_hints import (
+    ANSWERED,
+    OTHER_SEARCH_PATH,
+    OUTAGES,
+    REACH,
+    REJECTED_CONNECTIONS,
+    REJECTED_PARAMETER,
+    REJECTED_STATEMENTS,
+)
+
 # SQLSTATEs, or their first digits (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 _UNAVAILABLE = (
     "08",  # connection exception; PgBouncer's own errors, such as query_wait_timeout, are 08P01
@@ -31,114 +41,7 @@ _UNAVAILABLE = (
     "58",  # input or output failed
 )
 _MISSING_TABLE = "42P01"
-_OTHER_SEARCH_PATH = (
-    "If nobody dropped it, a client left another search_path on a connection of the pooler, as restoring a dump"
-    " does: restart the pooler (with Neon the compute), and give such a client the host without -pooler."
-)
 _STATEMENT_MODE = "transaction blocks not allowed in statement pooling mode"
-_REJECTED_STATEMENTS = {
-    "08P01": "Set pool_mode = transaction in pgbouncer.ini, or connect without this pooler.",  # of _STATEMENT_MODE
-    "23505": "The next id is taken. `todo-backend check` prints the statement that corrects it.",
-    "3F000": "`todo-backend check` prints the statement that adds a schema.",
-    "42501": "`todo-backend check` prints the statement that gives the privilege.",
-    "55000": "`todo-backend check` prints the statement that sets the replica identity.",
-}
-
-# What Neon, PostgreSQL, PgBouncer and libpq say when they reject a connection, and what to do. The
-# first match counts.
-REJECTED_CONNECTIONS = {
-    # Neon
-    "connection is insecure": "Add sslmode=require&channel_binding=require to DATABASE_URL.",
-    "VPC endpoint ID|from a blocked network": "Allow this network in the Neon console, under Network Security.",
-    "endpoint ID is not specified": (
-        "In DATABASE_URL, use the host name from the Neon console, not its IP address, and leave sslsni=0 out."
-    ),
-    r"IP address \S+ is not allowed": "Add this address in the Neon console, under Network Security, IP Allow.",
-    "endpoint (could not|cannot) be found|project name|common name inferred": (
-        "Copy the connection string from the Neon console again."
-    ),
-    "unsupported authentication method|malformed password message": (
-        "Copy the connection string from the Neon console again, with its password."
-    ),
-    # The user and the database
-    "no password supplied|empty password": "Add the password to DATABASE_URL.",
-    "pg_hba.conf": (
-        'Allow this user, database and address in the server\'s pg_hba.conf. If it says "no encryption", add'
-        " sslmode=require to DATABASE_URL."
-    ),
-    "permission denied for database": "Let the owner of the database run GRANT CONNECT ON DATABASE.",
-    "channel binding": (
-        "Connect to a server or pooler that can do channel binding, as Neon's can, or leave channel_binding=require"
-        " out of DATABASE_URL."
-    ),
-    "client certificate|did not request an SSL certificate|valid SSL certificate": (
-        "Set sslcert, sslkey and sslcertmode in DATABASE_URL to what the server asks for."
-    ),
-    "authentication failed|no such user": (
-        "Correct the user and the password in DATABASE_URL. In these, characters such as @ : / ? # % must be"
-        " percent-encoded."
-    ),
-    'role ".*" (does not exist|is not permitted to log in)': (
-        "Correct the user in DATABASE_URL, or let an administrator run CREATE ROLE, or ALTER ROLE with LOGIN."
-    ),
-    'database ".*" does not exist|no such database|invalid database': (
-        "Correct the name of the database in DATABASE_URL, or run CREATE DATABASE."
-    ),
-    # Parameters of the URL
-    "authentication method requirement": "Correct require_auth in DATABASE_URL, or leave it out.",
-    "SSL required|does not support SSL": (
-        "Set sslmode in DATABASE_URL to require, or, for a server without TLS, leave sslmode out."
-    ),
-    "GSSAPI encryption": "Leave gssencmode out of DATABASE_URL.",
-    "root certificate": "Correct sslrootcert in DATABASE_URL. sslrootcert=system uses the system's certificates.",
-    "does not match host name|certificate verify failed": (
-        "In DATABASE_URL, use the host name that the server's certificate has, and set sslrootcert to the"
-        " certificate of the authority that signed it."
-    ),
-    "certificate|private key": "Correct sslcert and sslkey in DATABASE_URL, or leave them out.",
-    "ALPN|wrong version number|sslnegotiation=direct": (
-        "Leave sslnegotiation=direct out of DATABASE_URL: only Neon and PostgreSQL 17 or newer can do it."
-    ),
-    "SSL error: (?!.*(unexpected eof|internal error))": (  # which a server that is down can cause, too
-        "Correct the parameters of DATABASE_URL that begin with ssl, or leave them out."
-    ),
-    "requirepeer|peer credentials": "Correct requirepeer in DATABASE_URL, or leave it out.",
-    "authentication( method .*)? not supported|SASL authentication mechanisms|OAuth": (
-        "Let the server's pg_hba.conf say scram-sha-256 for this user."
-    ),
-    "unsupported startup parameter": (
-        "Remove this parameter from DATABASE_URL, or use Neon's host without -pooler: the pooler does not know it."
-    ),
-    "unrecognized configuration parameter|invalid value for|requires a .*value|cannot be (changed|set)|"
-    "permission denied to set|invalid command-line argument": (
-        "Correct options in DATABASE_URL, or the variable PGOPTIONS, or leave them out."
-    ),
-    "protocol version|bad packet header|unsupported (frontend )?protocol": (
-        "Leave min_protocol_version and max_protocol_version out of DATABASE_URL."
-    ),
-    "response to SSL negotiation|expected authentication request": (
-        "Correct the host and the port in DATABASE_URL: what answers there is not PostgreSQL."
-    ),
-}
-_REJECTED_PARAMETER = "Correct this parameter of DATABASE_URL, or leave it out."
-
-# The texts of an outage, and what may end it.
-OUTAGES = {
-    "quota|exceeded|temporarily unavailable": (
-        "Look at the limits of your plan in the Neon console. The service retries until Neon accepts it."
-    ),
-    "endpoint (is|has been) disabled": "Enable the compute in the Neon console. The service retries until then.",
-    "too many|connection slots|no more connections": (
-        "Lower DATABASE_POOL_SIZE or the number of workers, or use Neon's host with -pooler in DATABASE_URL."
-    ),
-    "failed to resolve host": "Correct the host in DATABASE_URL, or the network.",
-    "starting up|shutting down|recovery mode|not yet accepting|not currently accepting": "Wait, and try again.",
-    "not read-only|not in hot standby": "Leave target_session_attrs out of DATABASE_URL.",
-    "read-only transaction": "`todo-backend check` prints the statement that allows writes.",
-    "read-only|hot standby": "Use the host of the primary in DATABASE_URL, not that of a standby or read replica.",
-}
-_ANSWERED = "If the server rejects the user or the database, correct DATABASE_URL. The service retries."
-_REACH = "Check that the server runs, and that the host and port of DATABASE_URL can be reached from here."
 
 # psycopg's list of failures, if there are several addresses; libpq's text for one; any quoted name.
 _FAILURES = re.compile("^- (host: .*?), hostaddr: .*?: (.*?)(?=\\n- host: |\\Z)", re.DOTALL | re.MULTILINE)
@@ -180,7 +83,7 @@ def is_rejected_statement(error: BaseException) -> bool:
         return _STATEMENT_MODE in str(cause)
     if isinstance(cause, psycopg.errors.UniqueViolation):
         return cause.diag.constraint_name == "tasks_pkey"
-    return state in _REJECTED_STATEMENTS
+    return state in REJECTED_STATEMENTS
 
 
 def is_missing_table(error: BaseException) -> bool:
@@ -203,15 +106,15 @@ def hint(error: BaseException) -> str:
     """Return what the user can do about it, in sentences; empty for a bug."""
     cause = _cause(error)
     if is_missing_table(cause):
-        return _OTHER_SEARCH_PATH
+        return OTHER_SEARCH_PATH
     if is_rejected_statement(cause):
-        return _REJECTED_STATEMENTS[str(_sqlstate(cause))]
+        return REJECTED_STATEMENTS[str(_sqlstate(cause))]
     if is_rejected_connection(cause):
         return next(filter(None, (_rejection_hint(reason) for _, reason in _attempts(cause))))
     if not is_unavailable(cause):
         return ""
     is_answer = any(_ANSWER.match(_without_address(reason)) for _, reason in _attempts(cause))
-    return _find(OUTAGES, describe(cause)) or (_ANSWERED if is_answer else _REACH)
+    return _find(OUTAGES, describe(cause)) or (ANSWERED if is_answer else REACH)
 
 
 def explain(error: BaseException) -> str:
@@ -249,7 +152,7 @@ def _rejection_hint(reason: str) -> str:
     is_parameter = reason.startswith("connection is bad: ")  # libpq did not try any address
     if not is_parameter and not _ATTEMPT.match(reason):
         return ""
-    return _find(REJECTED_CONNECTIONS, _without_address(reason)) or (_REJECTED_PARAMETER if is_parameter else "")
+    return _find(REJECTED_CONNECTIONS, _without_address(reason)) or (REJECTED_PARAMETER if is_parameter else "")
 
 
 def _without_address(reason: str) -> str:
