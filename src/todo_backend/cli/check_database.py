@@ -13,8 +13,9 @@ from psycopg.rows import class_row
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from todo_backend.cli.check_queries import SESSION, Session
 from todo_backend.cli.check_result import CheckResult
-from todo_backend.cli.check_tables import SESSION, Session, check_tables
+from todo_backend.cli.check_tables import check_tables
 from todo_backend.database import failures, timeouts
 from todo_backend.database.connection import Connection
 from todo_backend.database.engine import create_engine
