@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,14 +51,36 @@ def test_postgresql_writes_what_pydantic_would(client: httpx2.Client, user: str,
         assert client.get(f"/api/tasks/{task['id']}").json() == task
 
 
+LENGTH = Statement(select(func.length(bindparam("much", type_=Text))))
+
+
 async def value_of(url: str, statement: Statement, values: dict[str, Any]) -> bytes:
     async with await Connection.open(url) as connection:
         return await asyncio.wait_for(statement.run_on(connection, values), 30)
 
 
 def test_more_than_the_network_takes_at_once(proxy: Proxy) -> None:
-    length = Statement(select(func.length(bindparam("much", type_=Text))))
-    assert asyncio.run(value_of(proxy.url("postgres"), length, {"much": "x" * 20_000_000})) == b"20000000"
+    assert asyncio.run(value_of(proxy.url("postgres"), LENGTH, {"much": "x" * 20_000_000})) == b"20000000"
+
+
+def test_a_socket_that_closes_while_much_is_sent(proxy: Proxy) -> None:
+    """The next connection gets the same file descriptor before the first one is released."""
+
+    async def fail() -> None:
+        url = proxy.url("postgres")
+        first = await Connection.open(url)
+        descriptor = first.fileno()
+        await Statement(select(1)).run_on(first, {})
+        proxy.cut(reset=True)
+        time.sleep(0.3)  # noqa: ASYNC251  # the event loop must not see the end
+        with pytest.raises(psycopg.OperationalError):
+            await LENGTH.run_on(first, {"much": "x" * 20_000})
+        async with asyncio.timeout(5), await Connection.open(url) as second:
+            assert second.fileno() == descriptor
+            assert await Statement(select(1)).run_on(second, {}) == b"1"
+        first.finish()
+
+    asyncio.run(fail())
 
 
 def test_an_answer_that_comes_as_the_statement_is_given_up(

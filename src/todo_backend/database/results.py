@@ -36,15 +36,18 @@ class ResultReader:
         loop = asyncio.get_running_loop()
         self._received = loop.create_future()
         self._results.clear()
-        self._pgconn.send_query_params(sql, parameters)
-        if self._loop is None:
-            self._loop, self._socket = loop, self._pgconn.socket
-            loop.add_reader(self._socket, self._advance)
-        self._is_sending = self._pgconn.flush() > 0  # the socket's send buffer is full
-        if self._is_sending:
-            loop.add_writer(self._socket, self._advance)
         try:
+            self._pgconn.send_query_params(sql, parameters)
+            if self._loop is None:
+                self._loop, self._socket = loop, self._pgconn.socket
+                loop.add_reader(self._socket, self._advance)
+            self._is_sending = self._pgconn.flush() > 0  # the socket's send buffer is full
+            if self._is_sending:
+                loop.add_writer(self._socket, self._advance)
             return await self._received
+        except psycopg.OperationalError:
+            self.stop()  # libpq may have closed the socket: the next one to be opened has its file descriptor
+            raise
         finally:
             self._received = None
 
