@@ -39,6 +39,8 @@ KEYS: list[object] = [
     {"kid": "4", "kty": "?"},
     {"kty": "oct"},
     {"kty": "RSA", "alg": "none"},
+    {"kty": "RSA", "alg": ["RS256"]},
+    {"kty": "RSA", "alg": {}},
     {"kid": "5", "alg": "ES384", **json.loads(ECAlgorithm.to_jwk(ES384))},  # which is private
     "not a key",
 ]

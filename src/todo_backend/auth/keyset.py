@@ -184,7 +184,7 @@ def _read(data: Any) -> "jwt.PyJWK | None":
 
     try:
         key = jwt.PyJWK(data)
-    except (jwt.PyJWTError, AttributeError, LookupError, RuntimeError):
+    except (jwt.PyJWTError, AttributeError, LookupError, RuntimeError, TypeError):
         return None
     # A symmetric or private key in a public key set is no secret: everyone could sign with it.
     return key if key.algorithm_name in ASYMMETRIC and "d" not in data else None
