@@ -1,6 +1,8 @@
 """Sessions, for routes that somebody adds: written as FastAPI's and SQLModel's tutorials have them."""
 
+import asyncio
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,11 +15,15 @@ import pytest
 import uvicorn
 from pydantic import SecretStr
 from sqlmodel import col, func, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tests.proxy import Proxy
 from tests.service import SECRET, bearer, wait_until
 from todo_backend.auth.dependencies import CurrentUser
 from todo_backend.database import session, timeouts
+from todo_backend.database.connection import Connection
+from todo_backend.database.engine import create_engine
+from todo_backend.database.pool import ConnectionPool
 from todo_backend.database.session import SessionDep
 from todo_backend.database.upgrade import LOCK
 from todo_backend.main import create_app
@@ -182,3 +188,37 @@ def test_a_session_after_a_sleep(client: httpx2.Client, proxy: Proxy) -> None:
     for _ in range(3):
         assert client.post("/api/add_task").status_code == 200
         proxy.cut()
+
+
+@pytest.mark.parametrize("last", range(1, 14))
+def test_a_session_that_is_cancelled_gives_its_connection_back(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    """Wherever that happens: psycopg lets the event loop run where nothing is sent, too, if it has been busy."""
+    monkeypatch.setattr(psycopg.waiting, "MAX_BUSY_TIME", 0)
+    wait, calls = Connection.wait, itertools.count(1)
+
+    async def cancel_at_last(self: Connection, *args: Any, **options: Any) -> Any:
+        if next(calls) == last and (task := asyncio.current_task()):
+            task.cancel()
+        return await wait(self, *args, **options)
+
+    async def use(pool: ConnectionPool) -> None:
+        async with AsyncSession(create_engine(pool)) as db:
+            await db.exec(select(1))
+            await db.close()
+
+    async def play() -> None:
+        pool = ConnectionPool(proxy.url("postgres"), size=1)
+        pool.release(await pool.acquire())
+        with monkeypatch.context() as patch:
+            patch.setattr(Connection, "wait", cancel_at_last)
+            with pytest.raises(asyncio.CancelledError):
+                await use(pool)
+        async with asyncio.timeout(5):
+            connection = await pool.acquire()
+        assert connection.autocommit
+        pool.release(connection)
+        await pool.close()
+
+    asyncio.run(play())

@@ -35,14 +35,24 @@ def create_engine(pool: ConnectionPool, *, timeout: float = DATABASE_TIMEOUT) ->
 
         async def give_back() -> None:
             connection.give_back = None
-            if connection.is_idle:  # reset what the session may have set, without a round trip
-                await connection.set_isolation_level(None)
-                await connection.set_read_only(None)
-                await connection.set_deferrable(None)
-                await connection.set_autocommit(True)
-            pool.release(connection)
+            try:
+                if connection.is_idle:  # reset what the session may have set, without a round trip
+                    await connection.set_isolation_level(None)
+                    await connection.set_read_only(None)
+                    await connection.set_deferrable(None)
+                    await connection.set_autocommit(True)
+            except BaseException:
+                connection.finish()  # the next session must not find what this one has set
+                raise
+            finally:
+                pool.release(connection)
 
-        await connection.set_autocommit(False)
+        try:
+            await connection.set_autocommit(False)
+        except BaseException:  # it is no round trip, but psycopg lets the event loop run, which may cancel it
+            connection.finish()
+            pool.release(connection)
+            raise
         connection.timeout, connection.first_timeout = timeout, deadline - loop.time()
         connection.give_back = give_back
         return connection
