@@ -65,6 +65,7 @@ def test_the_public_paths_need_none(anonymous: httpx2.Client, path: str) -> None
         ({"type": "http", "path": "/backend/api/tasks", "root_path": "/backend"}, True),
         ({"type": "http", "path": "/backend/health", "root_path": "/backend"}, False),
         ({"type": "http", "path": "/api/health", "root_path": "/api"}, False),
+        ({"type": "http", "path": "/api", "root_path": "/api"}, False),
         ({"type": "http", "path": "/api/api/tasks", "root_path": "/api"}, True),
         ({"type": "http", "path": "/api/tasks", "root_path": "/a"}, True),
         ({"type": "lifespan"}, False),

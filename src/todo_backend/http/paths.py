@@ -13,7 +13,7 @@ def route_path(scope: Scope) -> str:
     """Return a request's path as Starlette's router sees it: without `root_path`."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
-    return path.removeprefix(root) if path.startswith(root + "/") else path
+    return path.removeprefix(root) if f"{path}/".startswith(root + "/") else path
 
 
 def not_found_detail(scope: Scope) -> str:
