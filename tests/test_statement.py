@@ -141,3 +141,17 @@ def test_the_log_has_nothing_of_a_row(tmp_path: Path, database: str, url: Callab
         assert client.post("/api/tasks", json={"title": "x", "description": "private"}).status_code == 500
         assert "violates check constraint" in service.log.read_text()
         assert "private" not in service.log.read_text()
+
+
+def test_a_task_that_a_trigger_keeps_out_is_not_a_201(
+    tmp_path: Path, database: str, url: Callable[[str], str]
+) -> None:
+    with serving(tmp_path, url(database)) as service, service.client("me") as client:
+        with psycopg.connect(url(database)) as connection:
+            connection.execute(
+                "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+                "CREATE TRIGGER skip BEFORE INSERT ON tasks FOR EACH ROW EXECUTE FUNCTION skip()"
+            )
+        response = client.post("/api/tasks", json={"title": "x"})
+        assert (response.status_code, response.json()) == (500, {"detail": "Internal server error"})
+        assert "a trigger or a rule" in service.log.read_text()

@@ -3,6 +3,7 @@
 Each filters by owner, see ownership.py.
 """
 
+import logging
 from itertools import chain
 from typing import Any, Literal
 
@@ -23,10 +24,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
-from todo_backend.database.executor import Executor
+from todo_backend.database.executor import Executor, StatementRejected
 from todo_backend.database.statement import Statement
 from todo_backend.tasks.models import TaskCreate, TaskRead, TaskUpdate
 from todo_backend.tasks.ownership import owned, owned_task, run_on_owned, tasks
+
+log = logging.getLogger(__name__)
 
 Status = Literal["all", "pending", "completed"]
 
@@ -87,9 +90,17 @@ async def list_tasks(db: Executor, owner: str, status: Status) -> bytes:
 
 
 async def create_task(db: Executor, owner: str, task: TaskCreate) -> bytes:
-    """Return the new task."""
+    """Return the new task.
+
+    Raises:
+        StatementRejected: a trigger or a rule keeps it from being inserted.
+    """
     values = {"owner": owner, "new_title": task.title, "new_description": task.description}
-    return await db.run(CREATE, values)
+    created = await db.run(CREATE, values)
+    if not created:
+        log.error("The new task was not inserted: look for a trigger or a rule on the table that prevents it")
+        raise StatementRejected
+    return created
 
 
 async def get_task(db: Executor, owner: str, task_id: int) -> bytes:
