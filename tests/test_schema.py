@@ -214,6 +214,11 @@ def test_a_later_releases_schema_that_lacks_a_column(here: Database, change: str
     assert line.endswith("Install the release that made it, or a later one.")
 
 
+def test_quotation_marks_around_every_name_change_nothing(here: Database) -> None:
+    here.start()
+    assert here.status("SET LOCAL quote_all_identifiers = on") is Status.CURRENT
+
+
 @pytest.mark.proves("SCHEMA-5")
 def test_several_versions_count_as_one_that_is_not_known(here: Database) -> None:
     here.start()
