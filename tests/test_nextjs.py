@@ -279,7 +279,7 @@ def test_the_rewrites_keep_the_address_of_the_build(site: Site, backend: Service
     """A BACKEND_URL that only `next start` gets changes nothing."""
     other = Site(tmp_path, site.database_url)
     with other.next("start", BACKEND_URL="http://localhost:9"):
-        assert httpx.get(f"{other.url}/api/tasks").json() == {"detail": "The Authorization header is missing"}
+        assert httpx2.get(f"{other.url}/api/tasks").json() == {"detail": "The Authorization header is missing"}
 
 
 @pytest.mark.proves("CORS-2")

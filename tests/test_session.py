@@ -117,7 +117,7 @@ def test_what_a_session_sets_ends_with_it(client: httpx2.Client) -> None:
 
 
 @pytest.mark.proves("DATA-13", "DATA-5")
-def test_a_session_that_began_read_only(client: httpx.Client, database: str, admin: psycopg.Connection) -> None:
+def test_a_session_that_began_read_only(client: httpx2.Client, database: str, admin: psycopg.Connection) -> None:
     """It is not used again: the database may take writes by then."""
     admin.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
     admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [database])
