@@ -86,6 +86,26 @@ def test_a_connection_that_was_closed_in_use_is_replaced(proxy: Proxy) -> None:
     with_pool(proxy.url("postgres"), play)
 
 
+def test_a_silent_connection_takes_those_along_that_were_idle_meanwhile(proxy: Proxy) -> None:
+    """Those that were opened or used since have answered."""
+
+    async def play(pool: ConnectionPool) -> None:
+        await fill(pool, proxy)
+        silent = [await pool.acquire(), await pool.acquire()]
+        await asyncio.sleep(0.01)
+        made = proxy.connections
+        for one, more in zip(silent, [2, 1], strict=True):
+            one.is_silent = True
+            one.finish()
+            made += more
+            pool.release(one)
+            await eventually(lambda: proxy.connections == made)  # noqa: B023  # it is over before the next
+            await fill(pool, proxy)
+            assert proxy.connections == made
+
+    with_pool(proxy.url("postgres"), play)
+
+
 def test_who_waits_is_served_in_turn(proxy: Proxy) -> None:
     async def play(pool: ConnectionPool) -> None:
         await fill(pool, proxy)

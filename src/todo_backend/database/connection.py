@@ -1,6 +1,7 @@
 """One connection to PostgreSQL: how it is opened, and whether it is still open."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import traceback
@@ -26,11 +27,17 @@ class Connection(psycopg.AsyncConnection[Any]):
         give_back: set while SQLAlchemy uses the connection: returns it to the pool when SQLAlchemy closes it.
         timeout: seconds for each statement of SQLAlchemy.
         first_timeout: the same for the first one, reduced by the wait for the connection.
+        last_used: when it was last released to the pool, in the event loop's time.
+        is_rejected: a write failed because the session is read-only. The pool replaces it.
+        is_silent: a statement was cancelled, and the server did not answer that either.
     """
 
     give_back: Callable[[], Awaitable[None]] | None = None
     timeout = DATABASE_TIMEOUT
     first_timeout: float | None = None
+    last_used = 0.0
+    is_rejected = False
+    is_silent = False
 
     def __init__(self, pgconn: PGconn) -> None:
         super().__init__(pgconn)
@@ -69,6 +76,12 @@ class Connection(psycopg.AsyncConnection[Any]):
         """Whether the connection is open and outside a transaction."""
         return self.pgconn.transaction_status == TransactionStatus.IDLE
 
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the server has reported that it is read-only, as PostgreSQL 14 and newer do with an answer."""
+        reports = b"default_transaction_read_only", b"in_hot_standby"
+        return not self.closed and b"on" in map(self.pgconn.parameter_status, reports)
+
     def was_closed_by_server(self) -> bool:
         """Tell whether the server has closed this idle connection, without a round trip.
 
@@ -102,7 +115,22 @@ class Connection(psycopg.AsyncConnection[Any]):
             async with time_limit(asyncio.get_running_loop().time() + seconds):
                 return await super().wait(gen, *args, **options)
         except TimeoutError:
+            self.is_silent = self.closed  # by psycopg, because its cancel request had no effect
             raise StatementTimeout("no answer in time") from None
+
+    async def give_up(self) -> None:
+        """Cancel the running statement at the server, see whether it answers, and close the connection.
+
+        The connection is not used again: a cancel request that is late would stop the next statement.
+        """
+        try:
+            with contextlib.suppress(psycopg.Error, TimeoutError):
+                async with asyncio.timeout(timeouts.CANCEL_TIMEOUT):
+                    await self.cancel_safe(timeout=timeouts.CANCEL_TIMEOUT)
+                    await self.results.wait()
+        finally:
+            self.is_silent = self.pgconn.transaction_status == TransactionStatus.ACTIVE
+            self.finish()
 
     async def close(self) -> None:
         """Close the connection, or give it back to the pool."""

@@ -101,7 +101,7 @@ class Executor:
             except (SerializationFailure, DeadlockDetected):
                 continue  # it was rolled back: PostgreSQL, "Serialization Failure Handling"
             except ReadOnlySqlTransaction:
-                connection.finish()  # a new one follows when the primary moves, or the default changes
+                connection.is_rejected = True  # a new one follows when the primary moves, or the default changes
                 raise
             except psycopg.OperationalError:
                 if not (connection.closed and may_retry):

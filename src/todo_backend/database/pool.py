@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from todo_backend.database.connection import Connection
 from todo_backend.database.failures import describe
@@ -32,6 +33,7 @@ class ConnectionPool:
     def __init__(self, url: str, *, size: int) -> None:
         self.url = url
         self.size = size
+        self._has_to_write = conninfo_to_dict(url).get("target_session_attrs") == "read-write"
         self._open = 0  # connections, idle or in use
         self._idle: list[Connection] = []  # the most recently used one is used next
         self._waiting: deque[asyncio.Future[Connection]] = deque()
@@ -70,11 +72,20 @@ class ConnectionPool:
                 self._waiting.remove(waiter)
 
     def release(self, connection: Connection) -> None:
-        """Take a connection back. One that is closed, or still in a transaction, is replaced."""
-        if self._is_closed or not connection.is_idle:
+        """Take a connection back. One that is closed, still in a transaction, or that rejected a write is replaced.
+
+        If it is silent, or read-only against the URL's target_session_attrs, another server may be the primary now,
+        and nothing has closed the connections to the old one. Those that were idle since this one was lent are
+        replaced, too: each would cost a request its 503.
+        """
+        is_stale = connection.is_silent or (self._has_to_write and connection.is_read_only)
+        if self._is_closed or not connection.is_idle or connection.is_rejected or is_stale:
             self._discard(connection)
+            while is_stale and self._idle and self._idle[0].last_used <= connection.last_used:
+                self._discard(self._idle.pop(0))
             self.fill()
             return
+        connection.last_used = asyncio.get_running_loop().time()
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():

@@ -27,27 +27,35 @@ class ResultReader:
     async def run(self, sql: bytes, parameters: Sequence[bytes | None]) -> PGresult:
         """Send a query, and return its result.
 
-        The last result counts: an error at the commit follows the rows. If the call is cancelled, the query goes
-        on, and the connection must be closed.
+        Raises:
+            psycopg.OperationalError: the connection is lost.
+        """
+        self._results.clear()
+        try:
+            self._pgconn.send_query_params(sql, parameters)
+            self._is_sending = self._pgconn.flush() > 0  # the socket's send buffer is full
+        except psycopg.OperationalError:
+            self.stop()  # libpq may have closed the socket: the next one to be opened has its file descriptor
+            raise
+        return await self.wait()
+
+    async def wait(self) -> PGresult:
+        """Return the result of the query that was sent. If the call is cancelled, it can be made again.
+
+        The last result counts: an error at the commit follows the rows.
 
         Raises:
             psycopg.OperationalError: the connection is lost.
         """
         loop = asyncio.get_running_loop()
         self._received = loop.create_future()
-        self._results.clear()
+        if self._loop is None:
+            self._loop, self._socket = loop, self._pgconn.socket
+            loop.add_reader(self._socket, self._advance)
+        if self._is_sending:
+            loop.add_writer(self._socket, self._advance)
         try:
-            self._pgconn.send_query_params(sql, parameters)
-            if self._loop is None:
-                self._loop, self._socket = loop, self._pgconn.socket
-                loop.add_reader(self._socket, self._advance)
-            self._is_sending = self._pgconn.flush() > 0  # the socket's send buffer is full
-            if self._is_sending:
-                loop.add_writer(self._socket, self._advance)
             return await self._received
-        except psycopg.OperationalError:
-            self.stop()  # libpq may have closed the socket: the next one to be opened has its file descriptor
-            raise
         finally:
             self._received = None
 

@@ -5,18 +5,15 @@ parsed and serialized again, because PostgreSQL writes the response's JSON: docs
 """
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-import psycopg
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 from sqlalchemy import Select, UpdateBase
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from todo_backend.database.connection import Connection
-from todo_backend.database.timeouts import CANCEL_TIMEOUT
 
 
 class Statement:
@@ -36,8 +33,8 @@ class Statement:
     async def run_on(self, connection: Connection, values: Mapping[str, Any]) -> bytes:
         """Run the statement; return its value as UTF-8, empty if it is null or there is no row.
 
-        It takes one round trip, and creates no named prepared statement. On cancellation, a cancel request is sent
-        to the server; the connection must then be discarded.
+        It takes one round trip, and creates no named prepared statement. On cancellation the statement is cancelled
+        at the server, too, and the connection is closed.
 
         Raises:
             psycopg.Error: the server rejects the statement, or the connection is lost.
@@ -46,8 +43,7 @@ class Statement:
         try:
             result = await connection.results.run(self.sql, parameters)
         except asyncio.CancelledError:
-            with contextlib.suppress(psycopg.Error):
-                await connection.cancel_safe(timeout=CANCEL_TIMEOUT)
+            await connection.give_up()
             raise
         if result.status != ExecStatus.TUPLES_OK:
             error = error_from_result(result)
