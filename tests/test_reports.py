@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 import todo_backend
@@ -48,8 +48,8 @@ def test_a_client_does_not_hold_a_reload_up(tmp_path: Path, database: str, url: 
 
             def is_changed() -> bool:
                 try:
-                    return "changed" in httpx.get(f"{service.base_url}/health", timeout=1).text
-                except httpx.TransportError:
+                    return "changed" in httpx2.get(f"{service.base_url}/health", timeout=1).text
+                except httpx2.TransportError:
                     return False
 
             wait_until(is_changed, seconds=20)

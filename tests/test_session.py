@@ -225,7 +225,7 @@ def test_a_session_that_is_cancelled_gives_its_connection_back(
 
 
 @pytest.mark.proves("DATA-13", "DATA-5")
-def test_a_session_on_a_silent_network(client: httpx.Client, proxy: Proxy) -> None:
+def test_a_session_on_a_silent_network(client: httpx2.Client, proxy: Proxy) -> None:
     """It takes the idle connection along, which is silent as well."""
     assert client.post("/api/add_task").status_code == 200
     wait_until(lambda: proxy.connections == POOL)

@@ -1,4 +1,4 @@
-"""A small HTTP client: hundreds of connections share a core, so httpx would be too slow."""
+"""A small HTTP client: hundreds of connections share a core, so httpx2 would be too slow."""
 
 import asyncio
 import json

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import psutil
 
 from tests.frontend import free_port, require
@@ -133,8 +133,8 @@ class Node:
 
     def status(self) -> dict[str, Any]:
         """Return what Patroni says of itself, past the proxy; nothing if it does not run."""
-        with contextlib.suppress(httpx.HTTPError):
-            found: dict[str, Any] = httpx.get(f"http://127.0.0.1:{self.rest_port}/patroni", timeout=5).json()
+        with contextlib.suppress(httpx2.HTTPError):
+            found: dict[str, Any] = httpx2.get(f"http://127.0.0.1:{self.rest_port}/patroni", timeout=5).json()
             return found
         return {}
 
@@ -184,7 +184,7 @@ class Cluster:
 
 async def switch_over(primary: Node, standby: Node) -> None:
     """Ask Patroni to let the two change their roles, as `patronictl switchover` does."""
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{primary.rest_port}", timeout=60) as client:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{primary.rest_port}", timeout=60) as client:
         answer = await client.post("/switchover", json={"leader": primary.name, "candidate": standby.name})
     assert answer.status_code == 200, answer.text
 
