@@ -4,6 +4,7 @@
 # `--dist loadgroup` promises that all tests of one @pytest.mark.xdist_group run in one worker. xdist tells the groups apart by a
 # suffix that it gives to each test's private _nodeid, which pytest 9.2 does not read any more: the option is accepted, the
 # mark too, nothing is said, and the tests of one group run in several workers at once. With pytest 9.1.1 it works.
+# Reported in pytest-xdist issue 1386.
 #
 # Seen: "pytest 9.1.1: one group ran in 1 worker" and "pytest 9.2.0: one group ran in 3 workers".
 set -euo pipefail

@@ -47,6 +47,7 @@ TESTS = {
     "auth/tokens.py": ["test_auth", "test_keyset", "test_hostile_tokens", "test_check", "test_cli"],
     "auth/verifier.py": ["test_keyset", "test_auth", "test_hostile_tokens", "test_check"],
     "http/cors.py": ["test_errors"],
+    "http/endpoints.py": ["test_endpoints"],
     "http/errors.py": ["test_errors", "test_auth"],
     "http/paths.py": ["test_errors"],
     "http/strict_json.py": ["test_errors", "test_keyset"],
