@@ -58,7 +58,16 @@ TESTS = {
     "tasks/ownership.py": ["test_tasks", "test_model"],
     "tasks/store.py": ["test_tasks", "test_model"],
 }
-SLOW = {  # on demand, because their tests wait for timeouts
+SLOW = {  # on demand, because their tests wait for timeouts or create databases
+    "cli/adopt.py": ["test_adopt"],
+    "database/adoption.py": ["test_adopt"],
+    "database/adoption_plan.py": ["test_adopt"],
+    "database/executor.py": ["test_statement", "test_database", "test_refused_statements"],
+    "database/old_rows.py": ["test_adopt"],
+    "database/pool.py": ["test_pool", "test_failover"],
+    "database/results.py": ["test_statement", "test_session"],
+    "database/schema.py": ["test_schema"],
+    "database/statement.py": ["test_statement", "test_tasks"],
     "http/body.py": ["test_errors", "test_hostile_http"],
     "server/protocol.py": ["test_hostile_http", "test_protocol"],
 }

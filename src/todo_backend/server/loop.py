@@ -61,5 +61,5 @@ if find_spec("uvloop"):
 
     class ServerEventLoop(_BoundedLookups, uvloop.Loop):  # type: ignore[misc]  # its stubs differ from asyncio's
         """For the server: faster."""
-else:  # as on Windows
+else:  # as on Windows  # pragma: no cover
     ServerEventLoop = SelectorEventLoop  # type: ignore[misc,assignment]
