@@ -61,8 +61,11 @@ def put_load(port: int, operation: str, clients: int, seconds: float) -> list[fl
 
 def processor_times(pid: int) -> dict[int, float]:
     """Return the seconds of processor time, user and system, of a process and its descendants."""
-    process = psutil.Process(pid)
-    return {one.pid: sum(one.cpu_times()[:2]) for one in [process, *process.children(recursive=True)]}
+    process, times = psutil.Process(pid), {}
+    for one in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):  # PostgreSQL's workers come and go
+            times[one.pid] = sum(one.cpu_times()[:2])
+    return times
 
 
 def lower_quartile(values: Sequence[float]) -> float:
@@ -75,9 +78,7 @@ class Run:
     """One run of load.
 
     Attributes:
-        processor: microseconds of processor time of the service, per request.
-        busiest: the same of the busiest process of the service.
-        postgres: the same of PostgreSQL.
+        processor, busiest, postgres: microseconds of processor time: the service, its busiest process, PostgreSQL
         p50, p99: milliseconds from a request to its answer.
     """
 
@@ -119,16 +120,15 @@ class Bench:
 
     def run(self, service: Service, operation: str, clients: int, seconds: float) -> Run:
         """Warm a service up, and put load on it."""
-        pids = service.pid, self.postgres.pid
         self.pool.apply(put_load, (service.port, operation, clients, min(WARM_UP, seconds / 2)))
-        before = [processor_times(pid) for pid in pids]
+        before = [processor_times(pid) for pid in (service.pid, self.postgres.pid)]
         times = self.pool.apply(put_load, (service.port, operation, clients, seconds))
-        after = [processor_times(pid) for pid in pids]
+        after = [processor_times(pid) for pid in (service.pid, self.postgres.pid)]
+        changes = zip(before, after, strict=True)
         own, postgres = (
-            [(taken - first.get(pid, 0)) * 1e6 / len(times) for pid, taken in last.items()]
-            for first, last in zip(before, after, strict=True)
+            [(last[pid] - first.get(pid, 0)) * 1e6 / len(times) for pid in last] for first, last in changes
         )
-        p50, p99 = (times[int(len(times) * share)] * 1e3 for share in (0.5, 0.99))
+        p50, p99 = times[len(times) // 2] * 1e3, times[len(times) * 99 // 100] * 1e3
         return Run(len(times), sum(own), max(own), sum(postgres), p50, p99)
 
     def interleave(self, compared: Sequence[Stack], operations: Sequence[str], clients: Sequence[int]) -> None:
