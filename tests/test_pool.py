@@ -285,3 +285,22 @@ def test_connect_timeout_is_the_users(
     with pytest.raises(psycopg.errors.ConnectionTimeout):
         seconds_to_connect(proxy.url("postgres", parameters))
     assert time.monotonic() - began < 5
+
+
+def test_a_connection_is_not_given_to_a_request_that_was_just_cancelled(proxy: Proxy) -> None:
+    """Its task has not run since: it still stands in line."""
+
+    async def play() -> None:
+        pool = ConnectionPool(proxy.url("postgres"), size=1)
+        connection = await pool.acquire()
+        waiting = asyncio.create_task(pool.acquire())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        pool.release(connection)
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert await pool.acquire() is connection
+        pool.release(connection)
+        await pool.close()
+
+    asyncio.run(play())
