@@ -3,8 +3,11 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.proxy import Proxy
@@ -44,31 +47,35 @@ def test_a_standby_takes_over_under_load(tmp_path: Path) -> None:
             assert service.stop() == 0
 
 
+@contextmanager
+def two_hosts(folder: Path, server: Server) -> Iterator[tuple[Proxy, httpx2.Client]]:
+    """A service whose URL has two hosts, of which the first is a proxy; and a client of it."""
+    with Proxy(server.port) as proxy:
+        one = server.url(server.new_database(), port=proxy.port)
+        both = one.replace(f":{proxy.port}/", f":{proxy.port},localhost:{server.port}/") + "&connect_timeout=2"
+        with serving(folder, both) as service, service.client("me") as client:
+            yield proxy, client
+
+
 @pytest.mark.proves("REL-6")
 def test_a_host_that_is_silent_is_passed_over(tmp_path: Path, strict: Server) -> None:
     """A machine that is gone does not answer, and so rejects nothing. Each new connection waits for it first."""
-    with Proxy(strict.port) as proxy:
-        one = strict.url(strict.new_database(), port=proxy.port)
-        both = one.replace(f":{proxy.port}/", f":{proxy.port},localhost:{strict.port}/") + "&connect_timeout=2"
-        with serving(tmp_path, both) as service, service.client("me") as client:
-            made = proxy.connections
-            proxy.stall()
-            proxy.cut()
-            assert client.get("/api/tasks").json() == []
-            assert proxy.connections > made
+    with two_hosts(tmp_path, strict) as (proxy, client):
+        made = proxy.connections
+        proxy.stall()
+        proxy.cut()
+        assert client.get("/api/tasks").json() == []
+        assert proxy.connections > made
 
 
 @pytest.mark.proves("REL-6")
 def test_silent_connections_are_discarded_together(tmp_path: Path, strict: Server) -> None:
     """The first statement without an answer tells of all that are idle; each would cost a request its 503."""
-    with Proxy(strict.port) as proxy:
-        one = strict.url(strict.new_database(), port=proxy.port)
-        both = one.replace(f":{proxy.port}/", f":{proxy.port},localhost:{strict.port}/") + "&connect_timeout=2"
-        with serving(tmp_path, both) as service, service.client("me") as client:
-            wait_until(lambda: proxy.open_connections == 10)
-            proxy.stall()
-            assert client.get("/api/tasks").status_code == 503
-            assert client.get("/api/tasks").status_code == 200
+    with two_hosts(tmp_path, strict) as (proxy, client):
+        wait_until(lambda: proxy.open_connections == 10)
+        proxy.stall()
+        assert client.get("/api/tasks").status_code == 503
+        assert client.get("/api/tasks").status_code == 200
 
 
 @pytest.mark.posix
