@@ -17,6 +17,7 @@ from tests.proxy import Proxy
 from tests.service import Service, bearer, serving
 from todo_backend.database.connection import Connection
 from todo_backend.database.statement import Statement
+from todo_backend.server.loop import SelectorEventLoop, ServerEventLoop
 from todo_backend.tasks.models import TaskRead
 
 INSERT = "INSERT INTO tasks (user_id, title, description, created_at, updated_at) VALUES (%s, %s, %s, %s, %s)"
@@ -51,6 +52,7 @@ def test_postgresql_writes_what_pydantic_would(client: httpx2.Client, user: str,
         assert client.get(f"/api/tasks/{task['id']}").json() == task
 
 
+NOTICE = b"DO $$BEGIN RAISE NOTICE 'it goes on'; PERFORM pg_sleep(5); END$$"
 LENGTH = Statement(select(func.length(bindparam("much", type_=Text))))
 
 
@@ -81,6 +83,23 @@ def test_a_socket_that_closes_while_much_is_sent(proxy: Proxy) -> None:
         first.finish()
 
     asyncio.run(fail())
+
+
+@pytest.mark.parametrize("kind", [SelectorEventLoop, ServerEventLoop])
+def test_a_reset_that_comes_with_a_part_of_the_answer(proxy: Proxy, kind: type[asyncio.AbstractEventLoop]) -> None:
+    """As when PostgreSQL crashes: it sends a notice, and resets a connection that has a statement under way."""
+
+    async def fail() -> None:
+        async with await Connection.open(proxy.url("postgres")) as connection:
+            asked = asyncio.create_task(connection.results.run(NOTICE, []))
+            await asyncio.sleep(0)
+            time.sleep(0.3)  # noqa: ASYNC251  # the event loop must not see one before the other
+            proxy.cut(reset=True)
+            with pytest.raises(psycopg.OperationalError):
+                await asyncio.wait_for(asked, 5)
+
+    with asyncio.Runner(loop_factory=kind) as runner:
+        runner.run(fail())
 
 
 def test_an_answer_that_comes_as_the_statement_is_given_up(

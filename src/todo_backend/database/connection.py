@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import socket
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
@@ -15,7 +14,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGconn
 
 from todo_backend.database import timeouts
-from todo_backend.database.results import ResultReader
+from todo_backend.database.results import ResultReader, has_input
 from todo_backend.database.timeouts import DATABASE_TIMEOUT, StatementTimeout, time_limit
 
 
@@ -88,17 +87,7 @@ class Connection(psycopg.AsyncConnection[Any]):
         Neon closes connections when it suspends a compute (https://neon.com/docs/introduction/scale-to-zero). An
         idle connection has nothing to read: if there is something, the server is closing it.
         """
-        # recv() does not depend on the address family; looking that up would take longer than recv() itself.
-        probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, self.fileno())
-        try:
-            probe.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-        finally:
-            probe.detach()
-        return True
+        return has_input(self.fileno())
 
     async def wait(self, gen: PQGen[Any], *args: Any, **options: Any) -> Any:
         """Run a statement of SQLAlchemy, with its timeout.

@@ -4,10 +4,26 @@ Here it is registered once per connection: docs/performance.md has the figures.
 """
 
 import asyncio
+import socket
 from collections.abc import Sequence
 
 import psycopg
 from psycopg.pq.abc import PGconn, PGresult
+
+
+def has_input(descriptor: int) -> bool:
+    """Tell whether a socket has something to read, or is closed by the other end, without reading it."""
+    # recv() does not depend on the address family; looking that up would take longer than recv() itself.
+    probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, descriptor)
+    try:
+        probe.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    finally:
+        probe.detach()
+    return True
 
 
 class ResultReader:
@@ -75,13 +91,17 @@ class ResultReader:
             if self._is_sending and not self._pgconn.flush():
                 self._is_sending = False
                 self._loop.remove_writer(self._socket)
-            self._pgconn.consume_input()
-            while not self._pgconn.is_busy():
-                result = self._pgconn.get_result()
-                if result is None:
-                    self._received.set_result(self._results[-1])
-                    return
-                self._results.append(result)
+            # Read all there is: after a reset uvloop does not call this again (UVPoll._fatal_error in its source).
+            has_more = True
+            while has_more:
+                self._pgconn.consume_input()
+                while not self._pgconn.is_busy():
+                    result = self._pgconn.get_result()
+                    if result is None:
+                        self._received.set_result(self._results[-1])
+                        return
+                    self._results.append(result)
+                has_more = has_input(self._socket)
         except psycopg.OperationalError as error:
             self.stop()
             self._received.set_exception(error)
