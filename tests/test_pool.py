@@ -86,6 +86,22 @@ def test_a_connection_that_was_closed_in_use_is_replaced(proxy: Proxy) -> None:
     with_pool(proxy.url("postgres"), play)
 
 
+def test_a_connection_that_the_server_closed_is_not_given_to_who_waits(proxy: Proxy) -> None:
+    async def play(pool: ConnectionPool) -> None:
+        await fill(pool, proxy)
+        lent = [await pool.acquire() for _ in range(SIZE)]
+        waiting = asyncio.create_task(pool.acquire())
+        await asyncio.sleep(0)
+        proxy.cut(reset=True)
+        pool.release(lent.pop())
+        lent.append(await waiting)
+        await lent[-1].execute("SELECT 1")
+        for each in lent:
+            pool.release(each)
+
+    with_pool(proxy.url("postgres"), play)
+
+
 def test_a_silent_connection_takes_those_along_that_were_idle_meanwhile(proxy: Proxy) -> None:
     """Those that were opened or used since have answered."""
 

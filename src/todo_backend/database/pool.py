@@ -79,7 +79,9 @@ class ConnectionPool:
         replaced, too: each would cost a request its 503.
         """
         is_stale = connection.is_silent or (self._has_to_write and connection.is_read_only)
-        if self._is_closed or not connection.is_idle or connection.is_rejected or is_stale:
+        # An idle connection is checked when it is lent. This one may be lent here and now.
+        is_usable = connection.is_idle and not (self._waiting and connection.was_closed_by_server())
+        if self._is_closed or not is_usable or connection.is_rejected or is_stale:
             self._discard(connection)
             while is_stale and self._idle and self._idle[0].last_used <= connection.last_used:
                 self._discard(self._idle.pop(0))
