@@ -58,7 +58,9 @@ def test_create_without_description(client: httpx2.Client) -> None:
 
 
 @pytest.mark.proves("TASK-1", "TASK-2")
-@pytest.mark.parametrize("title", ['"', "\\", "a\nb\t\x01\x1f\u2028\x7f", "{'id':1},", "Käse 🧀", "null", "%s%1$s%"])
+@pytest.mark.parametrize(
+    "title", ['"', "\\", "a\nb\t\x01\x1f\u2028\x7f", "{'id':1},", "Käse 🧀", "null", "%s%1$s%"]
+)
 def test_tasks_are_written_as_pydantic_writes_them(client: httpx2.Client, title: str) -> None:
     """PostgreSQL writes the JSON, and its times; every byte is the same."""
     for description in (title, None):

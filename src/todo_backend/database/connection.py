@@ -26,7 +26,7 @@ class Connection(psycopg.AsyncConnection[Any]):
         give_back: set while SQLAlchemy uses the connection: returns it to the pool when SQLAlchemy closes it.
         timeout: seconds for each statement of SQLAlchemy.
         first_timeout: the same for the first one, reduced by the wait for the connection.
-        last_used: when it was last released to the pool, in the event loop's time.
+        last_used: when it was last released to the pool, by time.monotonic().
         is_rejected: a write failed because the session is read-only. The pool replaces it.
         is_silent: a statement was cancelled, and the server did not answer that either.
     """

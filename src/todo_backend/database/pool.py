@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import logging
+import time
 from collections import deque
 from collections.abc import Iterable
 
@@ -87,7 +88,7 @@ class ConnectionPool:
                 self._discard(self._idle.pop(0))
             self.fill()
             return
-        connection.last_used = asyncio.get_running_loop().time()
+        connection.last_used = time.monotonic()
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():

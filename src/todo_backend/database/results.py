@@ -98,7 +98,7 @@ class ResultReader:
                 while not self._pgconn.is_busy():
                     result = self._pgconn.get_result()
                     if result is None:
-                        self._received.set_result(self._results[-1])
+                        self._received.set_result(self._results.pop())
                         return
                     self._results.append(result)
                 has_more = has_input(self._socket)
