@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,8 @@ import httpx2
 import psycopg
 import pytest
 from psycopg.rows import dict_row
-from sqlalchemy import Text, bindparam, func, select
+from pydantic import TypeAdapter
+from sqlalchemy import Text, bindparam, func, select, text
 
 from tests.proxy import Proxy
 from tests.service import Service, bearer, serving
@@ -22,7 +25,7 @@ from todo_backend.tasks.models import TaskRead
 
 INSERT = "INSERT INTO tasks (user_id, title, description, created_at, updated_at) VALUES (%s, %s, %s, %s, %s)"
 TITLES = [
-    "quote \" backslash \\ slash / apostrophe ' per cent %s %%",
+    "quote \" backslash \\ slash / apostrophe ' per cent %s %% %1$s",
     "".join(map(chr, range(1, 32))) + "\x7f\x80\x9f",
     "line and paragraph separators \u2028 \u2029, a byte order mark \ufeff, a noncharacter \uffff",
     "emoji \U0001f600, family \U0001f468\u200d\U0001f469\u200d\U0001f467, beyond \U0010ffff",
@@ -46,10 +49,10 @@ def test_postgresql_writes_what_pydantic_would(client: httpx2.Client, user: str,
             connection.execute(INSERT, [user, "x", title, "now", moment])
         connection.execute("SET timezone = 'UTC'")
         rows = connection.execute("SELECT * FROM tasks WHERE user_id = %s ORDER BY id", [user]).fetchall()
-    expected = [TaskRead.model_validate(row).model_dump(mode="json") for row in rows]
-    assert client.get("/api/tasks").json() == expected
+    expected = [TaskRead.model_validate(row) for row in rows]
+    assert client.get("/api/tasks").content == TypeAdapter(list[TaskRead]).dump_json(expected)
     for task in expected:
-        assert client.get(f"/api/tasks/{task['id']}").json() == task
+        assert client.get(f"/api/tasks/{task.id}").text == task.model_dump_json()
 
 
 NOTICE = b"DO $$BEGIN RAISE NOTICE 'it goes on'; PERFORM pg_sleep(5); END$$"
@@ -120,6 +123,31 @@ def test_an_answer_that_comes_as_the_statement_is_given_up(
         with pytest.raises(asyncio.CancelledError):
             await asked
         await connection.close()
+
+    asyncio.run(give_up())
+
+
+@pytest.mark.proves("DATA-5")
+def test_a_cancel_request_that_comes_before_the_statement_is_repeated(url: Callable[[str], str]) -> None:
+    """The server ignores the first, because it is idle: here it is stopped for a moment, and sees both at once."""
+    is_running = "SELECT state = 'active' FROM pg_stat_activity WHERE pid = %s"
+
+    async def give_up() -> None:
+        connection = await Connection.open(url("postgres"))
+        backend = connection.info.backend_pid
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            asked = asyncio.create_task(Statement(select(func.pg_sleep(text("5")))).run_on(connection, {}))
+            await asyncio.sleep(0.1)
+            asked.cancel()
+            await asyncio.sleep(0.1)
+        finally:
+            os.kill(backend, signal.SIGCONT)
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        assert not connection.is_silent
+        with psycopg.connect(url("postgres")) as other:
+            assert other.execute(is_running, [backend]).fetchone() in (None, (False,))
 
     asyncio.run(give_up())
 

@@ -9,12 +9,10 @@ from typing import Any
 import httpx2
 import psycopg
 import pytest
-from pydantic import TypeAdapter
 
 from tests.service import WAITING, Service, bearer, wait_until
 from todo_backend.database.executor import Executor
 from todo_backend.tasks import ownership, store
-from todo_backend.tasks.models import TaskRead
 
 OPERATIONS: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "/api/tasks/{}", None),
@@ -55,22 +53,6 @@ def test_create_without_description(client: httpx2.Client) -> None:
     assert create(client)["description"] is None
     assert create(client, description=None)["description"] is None
     assert create(client, description="")["description"] == ""
-
-
-@pytest.mark.proves("TASK-1", "TASK-2")
-@pytest.mark.parametrize(
-    "title", ['"', "\\", "a\nb\t\x01\x1f\u2028\x7f", "{'id':1},", "Käse 🧀", "null", "%s%1$s%"]
-)
-def test_tasks_are_written_as_pydantic_writes_them(client: httpx2.Client, title: str) -> None:
-    """PostgreSQL writes the JSON, and its times; every byte is the same."""
-    for description in (title, None):
-        answer = client.post("/api/tasks", json={"title": title, "description": description})
-        task = TaskRead.model_validate_json(answer.content)
-        assert (task.title, task.description) == (title, description)
-        assert answer.text == task.model_dump_json()
-    tasks = TypeAdapter(list[TaskRead])
-    answer = client.get("/api/tasks")
-    assert answer.content == tasks.dump_json(tasks.validate_json(answer.content))
 
 
 @pytest.mark.proves("TASK-2")

@@ -17,6 +17,8 @@ from todo_backend.database import timeouts
 from todo_backend.database.results import ResultReader, has_input
 from todo_backend.database.timeouts import DATABASE_TIMEOUT, StatementTimeout, time_limit
 
+CANCEL_PAUSE = 0.5  # seconds until a cancel request without effect is repeated
+
 
 class Connection(psycopg.AsyncConnection[Any]):
     """A connection of the pool, in autocommit: every statement is its own transaction.
@@ -76,6 +78,11 @@ class Connection(psycopg.AsyncConnection[Any]):
         return self.pgconn.transaction_status == TransactionStatus.IDLE
 
     @property
+    def is_running(self) -> bool:
+        """Whether a statement was sent, and its answer has not arrived."""
+        return self.pgconn.transaction_status == TransactionStatus.ACTIVE
+
+    @property
     def is_read_only(self) -> bool:
         """Whether the server has reported that it is read-only, as PostgreSQL 14 and newer do with an answer."""
         reports = b"default_transaction_read_only", b"in_hot_standby"
@@ -110,15 +117,19 @@ class Connection(psycopg.AsyncConnection[Any]):
     async def give_up(self) -> None:
         """Cancel the running statement at the server, see whether it answers, and close the connection.
 
-        The connection is not used again: a cancel request that is late would stop the next statement.
+        The connection is not used again: a cancel request that is late would stop the next statement. One that
+        arrives before the statement has no effect, so it is repeated.
         """
         try:
             with contextlib.suppress(psycopg.Error, TimeoutError):
                 async with asyncio.timeout(timeouts.CANCEL_TIMEOUT):
-                    await self.cancel_safe(timeout=timeouts.CANCEL_TIMEOUT)
-                    await self.results.wait()
+                    while self.is_running:
+                        await self.cancel_safe(timeout=timeouts.CANCEL_TIMEOUT)
+                        with contextlib.suppress(TimeoutError):
+                            async with asyncio.timeout(CANCEL_PAUSE):
+                                await self.results.wait()
         finally:
-            self.is_silent = self.pgconn.transaction_status == TransactionStatus.ACTIVE
+            self.is_silent = self.is_running
             self.finish()
 
     async def close(self) -> None:
