@@ -32,8 +32,9 @@ from todo_backend.settings.issuer import Issuer
 
 PATH = "/api/auth/jwks"
 EDDSA, ES384 = Ed25519PrivateKey.generate(), generate_private_key(SECP384R1())
+PUBLIC: dict[str, Any] = {"kid": "1", "alg": "EdDSA", **json.loads(OKPAlgorithm.to_jwk(EDDSA.public_key()))}
 KEYS: list[object] = [
-    {"kid": "1", "alg": "EdDSA", **json.loads(OKPAlgorithm.to_jwk(EDDSA.public_key()))},
+    PUBLIC,
     {"kid": "2", "alg": "ES384", **json.loads(ECAlgorithm.to_jwk(ES384.public_key()))},
     {"kid": "3", "alg": "HS256", "kty": "oct", "k": "eA"},
     {"kid": "4", "kty": "?"},
@@ -177,6 +178,28 @@ def test_a_key_of_rsa_is_used_with_the_algorithm_that_it_names(key_set: Callable
 def test_what_is_no_public_key_is_passed_over(issuer: str) -> None:
     """A symmetric key least of all is taken: whoever reads the set could sign with it."""
     assert [key.algorithm_name for key in asyncio.run(fetch(issuer + PATH))] == ["EdDSA", "ES384"]
+
+
+@pytest.mark.proves("BA-4")
+@pytest.mark.parametrize(
+    ("members", "is_used"),
+    [
+        ({"use": "sig"}, True),
+        ({"use": "enc"}, False),
+        ({"use": None}, False),
+        ({"key_ops": ["sign", "verify"]}, True),
+        ({"key_ops": ["encrypt"]}, False),
+        ({"key_ops": []}, False),
+        ({"key_ops": None}, False),
+        ({"use": "sig", "key_ops": ["wrapKey"]}, False),
+        ({"use": "enc", "key_ops": ["verify"]}, False),
+    ],
+)
+def test_a_key_that_is_for_something_else_is_passed_over(
+    key_set: Callable[[object], str], members: dict[str, object], is_used: bool
+) -> None:
+    keys = asyncio.run(fetch(key_set({"keys": [PUBLIC | members]}) + PATH))
+    assert [key.key_id for key in keys] == ["1"] * is_used
 
 
 @pytest.mark.proves("BA-3")

@@ -184,7 +184,9 @@ def _read(data: Any) -> "jwt.PyJWK | None":
 
     try:
         key = jwt.PyJWK(data)
+        # RFC 7517, sections 4.2 and 4.3; both are optional.
+        verifies = data.get("use", "sig") == "sig" and "verify" in data.get("key_ops", ["verify"])
     except (jwt.PyJWTError, AttributeError, LookupError, RuntimeError, TypeError):
         return None
     # A symmetric or private key in a public key set is no secret: everyone could sign with it.
-    return key if key.algorithm_name in ASYMMETRIC and "d" not in data else None
+    return key if verifies and key.algorithm_name in ASYMMETRIC and "d" not in data else None
