@@ -75,7 +75,11 @@ FAULTS = {
             "CREATE POLICY change ON tasks FOR UPDATE USING (true) WITH CHECK (false)",
         ],
         'new row violates row-level security policy for table "tasks"',
-        ["ALTER TABLE tasks DISABLE ROW LEVEL SECURITY"],
+        [
+            "ALTER TABLE tasks DISABLE ROW LEVEL SECURITY",
+            "DROP POLICY read ON tasks",
+            "DROP POLICY change ON tasks",
+        ],
     ),
 }
 
@@ -97,6 +101,27 @@ def test_a_refused_statement_is_an_internal_error_with_its_reason_in_the_log(
         assert f"ERROR The database rejects the statement: {reason}" in log
         assert log.count("\n") == 1
         assert client.patch(path).status_code == 200
+
+
+@pytest.mark.proves("OWN-2")
+def test_a_task_that_appears_after_it_was_not_found(app: Service, application: Application) -> None:
+    """A policy stands for the other request: it hides the row once."""
+    with app.client("me") as client:
+        task_id = client.post("/api/tasks", json={"title": "x"}).json()["id"]
+        path = f"/api/tasks/{task_id}"
+        application.execute(
+            f"CREATE SEQUENCE looks; GRANT USAGE ON looks TO {application.role}",
+            f"CREATE POLICY once ON tasks USING (id <> {task_id} OR nextval('looks') > 1)",
+            "ALTER TABLE tasks ENABLE ROW LEVEL SECURITY",
+        )
+        try:
+            answer, log = new_lines(app, lambda: client.get(path))
+            assert (answer.status_code, answer.json(), log) == (404, {"detail": "Task not found"}, "")
+            assert client.get(path).status_code == 200
+        finally:
+            application.execute(
+                "ALTER TABLE tasks DISABLE ROW LEVEL SECURITY", "DROP POLICY once ON tasks", "DROP SEQUENCE looks"
+            )
 
 
 @pytest.mark.proves("FAIL-2")

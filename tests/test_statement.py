@@ -190,15 +190,29 @@ def test_the_log_has_nothing_of_a_row(tmp_path: Path, database: str, url: Callab
         assert "private" not in service.log.read_text()
 
 
-def test_a_task_that_a_trigger_keeps_out_is_not_a_201(
+KEEP_OUT = """
+    CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+    CREATE TRIGGER skip BEFORE INSERT OR UPDATE OR DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION skip()
+"""
+
+
+@pytest.mark.proves("FAIL-2")
+def test_what_a_trigger_prevents_is_neither_done_nor_missing(
     tmp_path: Path, database: str, url: Callable[[str], str]
 ) -> None:
     with serving(tmp_path, url(database)) as service, service.client("me") as client:
+        task = client.post("/api/tasks", json={"title": "x"}).json()
+        path = f"/api/tasks/{task['id']}"
         with psycopg.connect(url(database)) as connection:
-            connection.execute(
-                "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
-                "CREATE TRIGGER skip BEFORE INSERT ON tasks FOR EACH ROW EXECUTE FUNCTION skip()"
-            )
-        response = client.post("/api/tasks", json={"title": "x"})
-        assert (response.status_code, response.json()) == (500, {"detail": "Internal server error"})
-        assert "a trigger or a rule" in service.log.read_text()
+            connection.execute(KEEP_OUT)
+        for number, (method, where) in enumerate(
+            [("POST", "/api/tasks"), ("PUT", path), ("PATCH", path + "/complete"), ("DELETE", path)], 1
+        ):
+            response = client.request(method, where, json={"title": "y"})
+            assert (response.status_code, response.json()) == (500, {"detail": "Internal server error"})
+            assert service.log.read_text().count("look for a trigger") == number
+        assert client.get(path).json() == task
+        with service.client("other") as other:
+            assert other.delete(path).status_code == 403
+        assert client.delete("/api/tasks/9").status_code == 404
+        assert "Traceback" not in service.log.read_text()

@@ -3,15 +3,18 @@
 Every statement filters by owner with `owned`, except OWNER, which only tells a 403 from a 404.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from sqlalchemy import Table, bindparam, select
 
-from todo_backend.database.executor import Executor
+from todo_backend.database.executor import Executor, StatementRejected
 from todo_backend.database.statement import Statement
 from todo_backend.http.errors import TodoError
 from todo_backend.tasks.models import Task
+
+log = logging.getLogger(__name__)
 
 
 class TaskNotFound(TodoError):
@@ -44,12 +47,19 @@ async def run_on_owned(
     Raises:
         TaskNotFound: no task has this id.
         TaskNotOwned: another user has this task.
+        StatementRejected: a trigger, a rule or a policy on the table prevents the change.
     """
     task = await db.run(statement, {"task_id": task_id, "owner": owner, **(values or {})})
-    return task or await _raise_error(db, owner, task_id)
+    return task or await _raise_error(db, statement, owner, task_id)
 
 
-async def _raise_error(db: Executor, owner: str, task_id: int) -> NoReturn:
+async def _raise_error(db: Executor, statement: Statement, owner: str, task_id: int) -> NoReturn:
     found = (await db.run(OWNER, {"task_id": task_id})).decode()
-    # If the caller owns it, it was inserted after the first query.
-    raise TaskNotOwned if found and found != owner else TaskNotFound
+    if found != owner:
+        raise TaskNotOwned if found else TaskNotFound
+    if statement.is_read:
+        raise TaskNotFound  # it was inserted after the first query
+    # Or it was inserted just now, and the client guessed its id. Running the statement again would tell, but also
+    # run the trigger again, whatever that does.
+    log.error("Task %d was not changed: look for a trigger, rule or policy on the table that prevents it", task_id)
+    raise StatementRejected

@@ -103,7 +103,7 @@ async def create_task(db: Executor, owner: str, task: TaskCreate) -> bytes:
     values = {"owner": owner, "new_title": task.title, "new_description": task.description}
     created = await db.run(CREATE, values)
     if not created:
-        log.error("The new task was not inserted: look for a trigger or a rule on the table that prevents it")
+        log.error("The new task was not inserted: look for a trigger or rule on the table that prevents it")
         raise StatementRejected
     return created
 
@@ -112,7 +112,7 @@ async def get_task(db: Executor, owner: str, task_id: int) -> bytes:
     """Return the task.
 
     Raises:
-        TaskNotFound, TaskNotOwned: see ownership.py; the next three raise them, too.
+        TaskNotFound, TaskNotOwned: see ownership.py; the next three raise them, too, and StatementRejected.
     """
     return await run_on_owned(db, GET, owner, task_id)
 
