@@ -214,9 +214,16 @@ def test_a_later_releases_schema_that_lacks_a_column(here: Database, change: str
     assert line.endswith("Install the release that made it, or a later one.")
 
 
-def test_quotation_marks_around_every_name_change_nothing(here: Database) -> None:
+@pytest.mark.proves("SCHEMA-2")
+def test_quotation_marks_around_every_name_change_nothing(
+    here: Database, database: str, admin: psycopg.Connection
+) -> None:
     here.start()
-    assert here.status("SET LOCAL quote_all_identifiers = on") is Status.CURRENT
+    admin.execute(SQL("ALTER DATABASE {} SET quote_all_identifiers = on").format(SQL(database)))
+    assert here.status() is Status.CURRENT
+    here.execute("DROP TABLE todo_backend_version")
+    assert here.status() is Status.UNVERSIONED
+    assert 'Took over the table "public".tasks' in here.start()
 
 
 @pytest.mark.proves("SCHEMA-5")

@@ -14,10 +14,11 @@ from todo_backend.database.schema import Schema
 _CATALOGUE = f"""
     SELECT quote_ident(namespace.nspname) AS name,
         tasks.relkind::text AS kind,
-        -- with quote_all_identifiers format_type() would quote the name text; the other names are keywords
+        -- with quote_all_identifiers a type is "text" or "date", and a default "now"()
         (SELECT json_object_agg(attname, json_build_array(
-                CASE atttypid WHEN 'pg_catalog.text'::regtype THEN 'text' ELSE format_type(atttypid, atttypmod) END,
-                attnotnull, attidentity::text || attgenerated::text, pg_get_expr(adbin, adrelid)) ORDER BY attnum)
+                replace(format_type(atttypid, atttypmod), '"', ''), attnotnull,
+                attidentity::text || attgenerated::text, replace(pg_get_expr(adbin, adrelid), '"', '')
+                ) ORDER BY attnum)
             FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
             WHERE attrelid = tasks.oid AND attnum > 0 AND NOT attisdropped) AS columns,
         (SELECT json_agg(attname) FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
