@@ -111,8 +111,10 @@ def _goals(bench: Bench) -> Iterator[list[str]]:
     delay = bench.figure(OURS, BESIDE, 1, "p99") - bench.figure(OURS, "get", 1, "p99")
     yield from goal("delay of a get beside lists of 10,000, p99", "≤", 10, delay, "ms")
     for name in OPERATIONS:
-        ratio = bench.figure(ONE_WORKER, name, 64, "busiest") / bench.figure(TWO_WORKERS, name, 64, "busiest")
-        yield from goal(f"requests of two workers by those of one, {name}", "≥", 1.8, ratio)
+        busiest = bench.figure(TWO_WORKERS, name, 64, "busiest")
+        share = f"the busier has {busiest / bench.figure(TWO_WORKERS, name, 64):.0%} of the work"
+        ratio = bench.figure(ONE_WORKER, name, 64, "busiest") / busiest
+        yield from goal(f"requests of two workers by those of one, {name} ({share})", "≥", 1.8, ratio)
     ratio = bench.figure(KEY_SET, KEY_SET_GET, 16) / bench.figure(KEY_SET, "get", 16)
     yield from goal("get with a token of the key set by one with an HS256 token", "≤", 1.05, ratio)
     runs = [found for (name, _, clients), found in bench.runs.items() if name == OURS.name and clients > 1]

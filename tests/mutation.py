@@ -55,8 +55,8 @@ TESTS = {
     "tasks/messages.py": ["test_errors", "test_tasks"],
     "tasks/models.py": ["test_tasks", "test_errors", "test_openapi", "test_statement", "test_database"],
     "tasks/routes.py": ["test_tasks", "test_openapi", "test_errors"],
-    "tasks/ownership.py": ["test_tasks", "test_model"],
-    "tasks/store.py": ["test_tasks", "test_model"],
+    "tasks/ownership.py": ["test_tasks", "test_model", "test_statement"],
+    "tasks/store.py": ["test_tasks", "test_model", "test_statement"],
 }
 SLOW = {  # on demand, because their tests wait for timeouts or create databases
     "cli/adopt.py": ["test_adopt"],
