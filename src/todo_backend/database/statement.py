@@ -1,6 +1,6 @@
 """Statements: built with SQLAlchemy, compiled once, and run on libpq.
 
-A statement takes half of the processor time that it takes by psycopg's cursors, and no row has to be parsed and
+A statement takes less than half of the processor time that psycopg's cursors take, and no row has to be parsed and
 serialized again, because PostgreSQL writes the response's JSON: docs/performance.md has the figures.
 """
 
