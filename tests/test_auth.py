@@ -313,6 +313,7 @@ def test_without_bearer_credentials_the_challenge_is_bare(anonymous: httpx2.Clie
 
 
 HINT = "send the token of authClient.token()"
+NO_TOKEN = "The token is the word undefined or null: nobody is signed in, or authClient.token() failed"
 
 
 @pytest.mark.proves("AUTH-7")
@@ -323,6 +324,7 @@ HINT = "send the token of authClient.token()"
         (f'"{VALID}"', "The token has quotation marks around it"),
         (f"'{VALID}'", "The token has quotation marks around it"),
         ("x", f"The token is not a JWT: {HINT}, not the session token"),
+        *((word, NO_TOKEN) for word in ("undefined", "null")),
         (
             make({"exp": GOOD["exp"], "session": {}}),
             f"The token is Better Auth's session cookie: {HINT}",

@@ -201,6 +201,7 @@ def test_a_public_key_is_no_secret(with_key_set: Service, eddsa: Frontend) -> No
 SEND_THE_JWT = "send the token of authClient.token()"
 MISTAKES = {
     "eddsa": "The token is signed with EdDSA, which needs BETTER_AUTH_URL",
+    "undefined": "The token is the word undefined or null: nobody is signed in, or authClient.token() failed",
     "session": f"The token is not a JWT: {SEND_THE_JWT}, not the session token",
     "cookie": f"The token is Better Auth's session cookie: {SEND_THE_JWT}",
     "secret": "The token's signature does not match BETTER_AUTH_SECRET",
@@ -220,6 +221,7 @@ def mistakes(eddsa: Frontend) -> dict[str, str]:
         other.sign_up("mistaken")
         return {
             "eddsa": eddsa.token("mistaken"),
+            "undefined": "undefined",  # data?.token of authClient.token() without a session
             "session": eddsa.cookie("mistaken", "better-auth.session_token"),
             "cookie": cookie.cookie("mistaken", "better-auth.session_data"),
             "secret": other.token("mistaken"),

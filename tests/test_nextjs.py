@@ -255,6 +255,17 @@ def test_the_call_of_the_readme(site: Site, backend: Service, page: Page, user: 
     expect(page.get_by_role("listitem")).to_have_text(["Buy milk"])
 
 
+@pytest.mark.proves("BA-12", "DOC-1")
+@hs256
+def test_the_call_of_the_readme_that_fails(site: Site, backend: Service, page: Page, user: str) -> None:
+    """It calls the service with a token only, and its error is the reason, not a list."""
+    page.goto("/quick")
+    expect_message(page, "Please sign in.")
+    page.route("**/api/auth/token", lambda route: route.fulfill(json={"token": EXPIRED}), times=1)
+    visit(site, page, user, "/quick")
+    expect_message(page, "The token has expired")
+
+
 @pytest.mark.proves("BA-11")
 @hs256
 def test_the_rewrites(site: Site, backend: Service, user: str) -> None:

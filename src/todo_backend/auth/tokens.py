@@ -58,6 +58,9 @@ def parse_header(token: str) -> dict[str, Any]:
         raise InvalidToken(f"The token is longer than {MAX_TOKEN_BYTES // 1024} KiB", "size")
     if not token:
         raise InvalidToken("The token is empty", "empty")
+    if token in ("undefined", "null"):  # data?.token and String(data) in JavaScript, without data
+        reason = "The token is the word undefined or null: nobody is signed in, or authClient.token() failed"
+        raise InvalidToken(reason, "empty")
     if token[:7].lower() == "bearer ":
         raise InvalidToken("The token begins with the word Bearer, which belongs before it once", "bearer")
     if token[:1] in ("'", '"'):

@@ -56,8 +56,8 @@ Without a user who is signed in, data is null.""",
     "crit": """\
 Leave crit out of the token's header: setProtectedHeader in auth.ts.""",
     "empty": """\
-Send the token that authClient.token() returns: const { data } = await authClient.token(), then data.token.
-Without a user who is signed in, data is null.""",
+Send the token that authClient.token() returns: const { data, error } = await authClient.token(), then data.token.
+Without a user who is signed in, data is null, and error says why.""",
     "expired": """\
 Fetch a new one with authClient.token(). If it is new, set the clocks: here it is {now},
 and the token expired at {exp}.""",
