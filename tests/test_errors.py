@@ -267,6 +267,7 @@ def test_unknown_paths_and_methods(
     assert sorted(answer.headers.get("Allow", "").split(", ")) == sorted((allow or "").split(", "))
 
 
+API_TWICE = "The path has /api twice: take it out of the frontend's base URL"
 NO_USER_ID_IN_PATH = "Tasks are at /api/tasks, without a user id in the path: the user comes from the token"
 
 
@@ -288,6 +289,14 @@ def test_a_user_id_in_the_path_has_an_answer_of_its_own(
 )
 def test_other_unknown_paths_are_plain(client: httpx2.Client, path: str) -> None:
     assert client.get(path).json() == {"detail": "Not Found"}
+
+
+@pytest.mark.proves("ERR-6")
+@pytest.mark.parametrize("path", ["", "/tasks", "/tasks/1/complete", "/ada/tasks"])
+def test_api_twice_in_the_path_has_an_answer_of_its_own(client: httpx2.Client, path: str) -> None:
+    """A base URL that ends in /api, in front of a path that begins with it."""
+    answer = client.get(f"/api/api{path}")
+    assert (answer.status_code, answer.json()) == (404, {"detail": API_TWICE})
 
 
 @pytest.mark.proves("ERR-6")

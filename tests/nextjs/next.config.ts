@@ -1,6 +1,6 @@
 import type { NextConfig } from "next";
 
-const backend = process.env.BACKEND_URL ?? "http://localhost:8000";
+const backend = (process.env.BACKEND_URL ?? "http://localhost:8000").replace(/\/+$/, "");
 
 const config: NextConfig = {
   rewrites: async () => [

@@ -72,8 +72,8 @@ class Site:
             "BETTER_AUTH_SECRET": SECRET,
             "BETTER_AUTH_URL": self.url,
             "DATABASE_URL": self.database_url,
-            "NEXT_PUBLIC_API_URL": self.backend_url,
-            "BACKEND_URL": self.backend_url,
+            "NEXT_PUBLIC_API_URL": f"{self.backend_url}/",  # as people paste it
+            "BACKEND_URL": f"{self.backend_url}/",
             "BETTER_AUTH_TELEMETRY": "0",
             "NEXT_TELEMETRY_DISABLED": "1",
         }

@@ -8,6 +8,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 _USER_ID_IN_PATH = re.compile(r"/api/[^/]+/tasks(/.*)?", re.DOTALL)
 _NO_USER_ID_IN_PATH = "Tasks are at /api/tasks, without a user id in the path: the user comes from the token"
 
+_API_TWICE = re.compile(r"/api/api(/.*)?", re.DOTALL)
+_ONE_API = "The path has /api twice: take it out of the frontend's base URL"
+
 
 def route_path(scope: Scope) -> str:
     """Return a request's path as Starlette's router sees it: without `root_path`."""
@@ -18,7 +21,10 @@ def route_path(scope: Scope) -> str:
 
 def not_found_detail(scope: Scope) -> str:
     """Return the `detail` of the 404 for an unknown path."""
-    return _NO_USER_ID_IN_PATH if _USER_ID_IN_PATH.fullmatch(route_path(scope)) else "Not Found"
+    path = route_path(scope)
+    if _API_TWICE.fullmatch(path):
+        return _ONE_API
+    return _NO_USER_ID_IN_PATH if _USER_ID_IN_PATH.fullmatch(path) else "Not Found"
 
 
 class TrailingSlashMiddleware:

@@ -1,6 +1,6 @@
 import { authClient } from "./auth-client";
 
-const backend = process.env.NEXT_PUBLIC_API_URL ?? "http://localhost:8000";
+const backend = (process.env.NEXT_PUBLIC_API_URL ?? "http://localhost:8000").replace(/\/+$/, "");
 const trouble = "The server has a problem. Please try again in a moment.";
 
 /** The message is a sentence for the person at the page, the cause is for the developer. */
