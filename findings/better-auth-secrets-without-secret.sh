@@ -5,12 +5,16 @@
 # Behaviour: the session is still accepted, but no token can be signed. The private key was stored without a version, and
 # such a value is decrypted with `secret` or BETTER_AUTH_SECRET alone, never with an entry of `secrets`. /get-session,
 # which signs a token for its header set-auth-jwt, is a 500 too, while the key set is still served. With
-# BETTER_AUTH_SECRET beside `secrets`, all of it works.
+# BETTER_AUTH_SECRET beside `secrets`, all of it works. With another secret, the session ends, and after the next sign-in it is
+# the same 500, until the table jwks is empty.
 #
 # Output seen:
 #   secret:                       /get-session 200, /token 200, /jwks 200
 #   secrets:                      /get-session 500, /token 500, /jwks 200
 #   secrets, BETTER_AUTH_SECRET:  /get-session 200, /token 200, /jwks 200
+#   another secret:               /get-session 200, /token 401, /jwks 200
+#   signed in again:              /get-session 500, /token 500, /jwks 200
+#   without rows in jwks:         /get-session 200, /token 200, /jwks 200
 #
 # Prints what it saw, and fails if that changes.
 set -euo pipefail
@@ -54,12 +58,22 @@ async function see(name, options) {
 console.error = () => {}; // the stack of each 500
 delete process.env.BETTER_AUTH_SECRET;
 const ada = { name: "Ada", email: "ada@example.com", password: "a password for tests" };
-const answer = await ask({ secret: value }, "/sign-up/email", ada);
-cookie = answer.headers.getSetCookie().map((one) => one.split(";")[0]).join("; ");
+async function enter(options, path) {
+  const answer = await ask(options, path, ada);
+  cookie = answer.headers.getSetCookie().map((one) => one.split(";")[0]).join("; ");
+}
+await enter({ secret: value }, "/sign-up/email");
 const seen = [await see("secret:", { secret: value })];
 seen.push(await see("secrets:", { secrets: [{ version: 1, value }] }));
 process.env.BETTER_AUTH_SECRET = value;
 seen.push(await see("secrets, BETTER_AUTH_SECRET:", { secrets: [{ version: 1, value }] }));
-process.exit(JSON.stringify(seen) === JSON.stringify(["200,200,200", "500,500,200", "200,200,200"]) ? 0 : 1);
+const other = { secret: `${value} either` };
+seen.push(await see("another secret:", other));
+await enter(other, "/sign-in/email");
+seen.push(await see("signed in again:", other));
+db.jwks.length = 0;
+seen.push(await see("without rows in jwks:", other));
+const expected = ["200,200,200", "500,500,200", "200,200,200", "200,401,200", "500,500,200", "200,200,200"];
+process.exit(JSON.stringify(seen) === JSON.stringify(expected) ? 0 : 1);
 EOF
 node secrets.mjs

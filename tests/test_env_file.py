@@ -273,6 +273,17 @@ def test_what_other_lines_do_to_nextjs_is_found(folder: Path, content: str) -> N
     assert (env_file.nextjs_differences(["DATABASE_URL"]) != {}) == different
 
 
+@pytest.mark.proves("ENV-5")
+def test_the_file_of_nextjs_is_not_read(folder: Path, service: Service, url: Callable[[str], str]) -> None:
+    (folder / ".env").write_text(f"DATABASE_URL={url('shared')}\nBETTER_AUTH_SECRET=\n")
+    (folder / ".env.local").write_text(f"BETTER_AUTH_SECRET={SECRET}\n")
+    note = ".env.local is not read here: put what this service needs into .env\n"
+    assert invoke(folder, "dev", BETTER_AUTH_SECRET="short").stderr.startswith(note)
+    checked = invoke(folder, "check")
+    assert checked.stdout.startswith("FAIL  Settings   BETTER_AUTH_SECRET is not set")
+    assert "note  .env.local  It is not read here\n" in checked.stdout
+
+
 @pytest.mark.proves("ENV-5", "BA-6")
 @pytest.mark.parametrize(
     ("written", "fixed"),

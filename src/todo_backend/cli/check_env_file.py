@@ -7,7 +7,7 @@ from todo_backend.settings import HINTS, InvalidSettings, env_file
 
 
 def check_env_file() -> Iterator[CheckResult]:
-    """Yield notes: unreadable lines that the environment overrides, and lines that Next.js reads differently."""
+    """Yield notes: unreadable lines that the environment overrides, and what Next.js reads instead of us."""
     try:
         overridden = env_file.unreadable_lines(HINTS, overridden=True)
         different = env_file.nextjs_differences(HINTS)
@@ -16,6 +16,9 @@ def check_env_file() -> Iterator[CheckResult]:
     for line in overridden.values():
         problem, hint = split_line(line)
         yield CheckResult(".env", True, f"{problem}, but the environment sets it", hint, note=True)
+    if env_file.NEXTJS_PATH.exists():
+        hint = "Next.js reads it. Put what this service needs into .env."
+        yield CheckResult(str(env_file.NEXTJS_PATH), True, "It is not read here", hint, note=True)
     for name, number in different.items():
         problem = f"{name} in line {number} of .env has another value for Next.js: a #, $, \\ or quotation mark"
         hint = (

@@ -51,6 +51,8 @@ def dev(context: typer.Context, host: Host = "127.0.0.1", port: Port = 8000) -> 
     from todo_backend.cli.dev import dev
 
     _warn_of_unreadable_lines()
+    if env_file.NEXTJS_PATH.exists():
+        typer.echo(f"{env_file.NEXTJS_PATH} is not read here: put what this service needs into .env", err=True)
     source = context.get_parameter_source("host")
     dev(host if source and source.name == "COMMANDLINE" else None, port)
 

@@ -13,6 +13,7 @@ from todo_backend.settings import nextjs
 from todo_backend.settings.errors import InvalidSettings
 
 PATH = Path(".env")
+NEXTJS_PATH = Path(".env.local")  # not read here
 
 # What stands before the name in a line that was copied from a shell, a Dockerfile or YAML; not a comment.
 _BEFORE_NAME = r"""[^\w#;/=]*(?:(?:export|set|env|declare\s+-x)\b[\s:"']*)?"""
