@@ -2,12 +2,14 @@
 
 import os
 import pty
+import re
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.errors import DuplicateTable
 from psycopg.sql import SQL
 from pydantic import ValidationError
 
@@ -163,6 +165,40 @@ def test_the_table_of_create_all(tmp_path: Path, here: Database) -> None:
         " VALUES ('w', 'n', true, now(), now()) RETURNING id"
     ) == [(2,)]
     assert "tasks_before_adopt exists already" in refusal_of_another(here)
+
+
+def statement_of_the_page(begin: str) -> str:
+    page = (Path(__file__).parent.parent / "docs" / "shared-database.md").read_text()
+    [statement] = re.findall(f"```sql\n({begin} .*?)```", page, re.DOTALL)
+    return str(statement)
+
+
+@pytest.mark.proves("ADOPT-1", "DOC-1")
+def test_a_table_of_another_name_is_renamed(tmp_path: Path, here: Database) -> None:
+    here.execute(CREATE_ALL + "; ALTER TABLE tasks RENAME TO task")
+    here.start()
+    with pytest.raises(DuplicateTable):
+        here.execute(statement_of_the_page("ALTER TABLE task"))
+    here.execute("DROP TABLE tasks;" + statement_of_the_page("ALTER TABLE task"))
+    assert run_adopt(tmp_path, here, "--yes").returncode == 0
+    here.start()
+    assert tasks(here) == [(1, "u", "x", None, False)]
+
+
+@pytest.mark.proves("ADOPT-3", "DOC-1")
+def test_rows_that_stayed_come_over_by_hand(tmp_path: Path, here: Database) -> None:
+    here.execute(
+        CREATE_ALL.replace("(200)", "").replace("(1000)", "").replace("completed BOOLEAN NOT", "completed BOOLEAN")
+        + "; UPDATE tasks SET id = 112, title = repeat('x', 201), completed = NULL, created_at = '2024-02-29';"
+        " INSERT INTO tasks VALUES (113, 'u', ' ', repeat('y', 1001), true, now(), now()),"
+        " (114, 'u', 'z', NULL, true, now(), now())"
+    )
+    assert run_adopt(tmp_path, here, "--yes").returncode == 0
+    assert tasks(here) == [(114, "u", "z", None, True)]
+    here.execute(statement_of_the_page("INSERT INTO tasks").replace("(112)", "(112, 113)"))
+    assert tasks(here)[1:] == [(115, "u", "x" * 200, None, False), (116, "u", "Untitled", "y" * 1000, True)]
+    [(created,)] = here.execute("SELECT created_at FROM tasks WHERE id = 115")
+    assert created == datetime(2024, 2, 29, tzinfo=UTC)
 
 
 def refusal_of_another(here: Database) -> str:

@@ -3,7 +3,9 @@
 import asyncio
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -15,13 +17,15 @@ from tests.rig import pgbouncer
 from tests.rig.load import load
 from tests.rig.neighbours import Frontend, served
 from tests.rig.postgres import PASSWORD, Server
-from tests.service import Service, serving
+from tests.service import SECRET, Service, invoke, serving
+from todo_backend.database.adoption_plan import OLD_TABLE
 
 pytestmark = pytest.mark.xdist_group("neighbours")
 
 FOLDER = Path(__file__).parent / "neighbours"
 PAGE = (FOLDER.parent.parent / "docs" / "shared-database.md").read_text()
-STATEMENTS = "".join(re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)).replace("choose a long one", PASSWORD)
+[STATEMENTS] = re.findall(r"```sql\n(CREATE ROLE .*?)```", PAGE.replace("choose a long one", PASSWORD), re.DOTALL)
+[INCLUDE_OBJECT] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 OURS = {"tasks", "todo_backend_version"}
 BETTER_AUTH = {"user", "session", "account", "verification", "jwks"}
@@ -120,6 +124,79 @@ def test_what_drizzle_pulled_it_can_push(frontend: Frontend) -> None:
     frontend.drizzle_kit("pull")
     assert "No changes detected" in frontend.drizzle_kit("push", SCHEMA="./drizzle/schema.ts")
     assert served(frontend.url) == {1: "kept"}
+
+
+@dataclass
+class EarlierProject:
+    """A FastAPI project with tests/neighbours/models.py and Alembic, whose `tasks` the service takes over."""
+
+    frontend: Frontend
+
+    def alembic(self, arguments: str) -> None:
+        self.frontend.sh(f"{sys.executable} -m alembic {arguments}")
+
+    def create_all(self) -> None:
+        engine = "create_engine(os.environ['DATABASE_URL'].replace(':', '+psycopg:', 1))"
+        program = f"import os; from models import *; from sqlmodel import *; SQLModel.metadata.create_all({engine})"
+        self.frontend.sh(f'{sys.executable} -c "{program}"')
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        path = self.frontend.folder / "migrations" / file
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+
+    def autogenerate(self, name: str) -> str:
+        """Compare the models with the database, and return the migration to the models."""
+        self.alembic(f"revision --autogenerate -m {name}")
+        [file] = (self.frontend.folder / "migrations" / "versions").glob(f"*_{name}.py")
+        return file.read_text().partition("def upgrade")[2].partition("def downgrade")[0]
+
+    def start(self) -> None:
+        """Start the project as its first user does: make its table, and a task."""
+        url = self.frontend.url.replace("postgresql:", "postgresql+psycopg:").replace("%", "%%")
+        self.alembic("init migrations")
+        self.edit("script.py.mako", "import sqlalchemy as sa", "import sqlalchemy as sa\nimport sqlmodel")
+        settings = f"config.set_main_option('sqlalchemy.url', {url!r})\nfrom models import SQLModel\n"
+        self.edit("env.py", "target_metadata = None", f"{settings}target_metadata = SQLModel.metadata")
+        assert "op.create_table('tasks'" in self.autogenerate("first")
+        self.alembic("upgrade head")
+        task = "INSERT INTO tasks VALUES (1, 'ada', 'kept', NULL, 'low', false, now(), now())"
+        self.frontend.server.execute(task, self.frontend.database)
+
+
+@pytest.fixture
+def adopted(tmp_path: Path, frontend: Frontend) -> EarlierProject:
+    project = EarlierProject(frontend)
+    project.start()
+    frontend.better_auth()
+    invoke(tmp_path, "adopt", "--yes", DATABASE_URL=frontend.url, BETTER_AUTH_SECRET=SECRET)
+    assert served(frontend.url) == {1: "kept"}
+    return project
+
+
+@pytest.mark.proves("SHARE-2")
+def test_the_alembic_of_an_earlier_project_would_undo_everything(adopted: EarlierProject) -> None:
+    adopted.create_all()
+    assert served(adopted.frontend.url) == {1: "kept"}
+    migration = adopted.autogenerate("undo")
+    assert set(re.findall(r"drop_table\('(\w+)'\)", migration)) == (OURS - {"tasks"}) | BETTER_AUTH | {OLD_TABLE}
+    assert "op.add_column('tasks', " in migration
+    assert "op.alter_column('tasks', 'id'" in migration
+
+
+@pytest.mark.proves("SHARE-2")
+def test_the_alembic_of_an_earlier_project_with_the_lines_of_the_page(adopted: EarlierProject) -> None:
+    """It goes on with its other tables."""
+    adopted.edit("env.py", "def run_migrations_offline", f"{INCLUDE_OBJECT}\n\ndef run_migrations_offline")
+    adopted.edit("env.py", "target_metadata=", "include_object=include_object, target_metadata=")
+    assert "    pass\n" in adopted.autogenerate("nothing")
+    with (adopted.frontend.folder / "models.py").open("a") as models:
+        models.write("\n\nclass Team(SQLModel, table=True):\n    id: int = Field(primary_key=True)\n")
+    adopted.alembic("upgrade head")
+    assert re.findall(r"op\.(\w+\('\w+')", adopted.autogenerate("more")) == ["create_table('team'"]
+    adopted.alembic("upgrade head")
+    assert served(adopted.frontend.url) == {1: "kept"}
+    assert adopted.frontend.tables() == OURS | BETTER_AUTH | {OLD_TABLE, "alembic_version", "team"}
 
 
 def make_neondb(execute: Callable[[str], object]) -> None:
