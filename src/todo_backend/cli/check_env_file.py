@@ -1,4 +1,4 @@
-"""`todo-backend check` on `.env`."""
+"""`todo-backend check` on `.env`, and on the `.env.local` of Next.js."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from todo_backend.settings import HINTS, InvalidSettings, env_file
 
 
 def check_env_file() -> Iterator[CheckResult]:
-    """Yield notes: unreadable lines that the environment overrides, and what Next.js reads instead of us."""
+    """Yield notes: unreadable lines that the environment overrides, and lines that Next.js reads differently."""
     try:
         overridden = env_file.unreadable_lines(HINTS, overridden=True)
         different = env_file.nextjs_differences(HINTS)
@@ -16,9 +16,6 @@ def check_env_file() -> Iterator[CheckResult]:
     for line in overridden.values():
         problem, hint = split_line(line)
         yield CheckResult(".env", True, f"{problem}, but the environment sets it", hint, note=True)
-    if env_file.NEXTJS_PATH.exists():
-        hint = "Next.js reads it. Put what this service needs into .env."
-        yield CheckResult(str(env_file.NEXTJS_PATH), True, "It is not read here", hint, note=True)
     for name, number in different.items():
         problem = f"{name} in line {number} of .env has another value for Next.js: a #, $, \\ or quotation mark"
         hint = (
@@ -26,3 +23,6 @@ def check_env_file() -> Iterator[CheckResult]:
             "In a URL write them as %24, %5C, %27 and %22; a secret can be generated again."
         )
         yield CheckResult(".env", True, problem, hint, note=True)
+    if env_file.NEXTJS_PATH.exists():
+        hint = "Next.js reads it. Put what this service needs into .env."
+        yield CheckResult(str(env_file.NEXTJS_PATH), True, "It is not read here", hint, note=True)
