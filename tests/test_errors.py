@@ -267,7 +267,7 @@ def test_unknown_paths_and_methods(
     assert sorted(answer.headers.get("Allow", "").split(", ")) == sorted((allow or "").split(", "))
 
 
-API_TWICE = "The path has /api twice: take it out of the frontend's base URL"
+API_TWICE = "The path has /api twice: tasks are at /api/tasks, and the user comes from the token"
 NO_USER_ID_IN_PATH = "Tasks are at /api/tasks, without a user id in the path: the user comes from the token"
 
 

@@ -9,7 +9,7 @@ _USER_ID_IN_PATH = re.compile(r"/api/[^/]+/tasks(/.*)?", re.DOTALL)
 _NO_USER_ID_IN_PATH = "Tasks are at /api/tasks, without a user id in the path: the user comes from the token"
 
 _API_TWICE = re.compile(r"/api/api(/.*)?", re.DOTALL)
-_ONE_API = "The path has /api twice: take it out of the frontend's base URL"
+_ONE_API = "The path has /api twice: tasks are at /api/tasks, and the user comes from the token"
 
 
 def route_path(scope: Scope) -> str:
