@@ -173,3 +173,17 @@ def test_it_answers_when_it_says_so(tmp_path: Path, url: Callable[[str], str]) -
     assert started < lines.index("todo-backend is ready")
     assert taken < 5
     assert service.stop() == 0
+
+
+@pytest.mark.proves("CLI-1", "ENV-1")
+def test_it_says_where_its_variables_come_from(tmp_path: Path, url: Callable[[str], str]) -> None:
+    """Other values in the environment make those of the file useless, and a change of them, too."""
+    (tmp_path / ".env").write_text(f"BETTER_AUTH_SECRET={SECRET}\nDATABASE_URL={url('shared')}\n")
+    with running(tmp_path, "dev") as service:
+        service.wait_for_log("Ctrl-C stops the server")
+        assert count(service, "as DATABASE_URL in .env says") == count(service, "BETTER_AUTH_SECRET in .env") == 1
+        assert count(service, "Not used") == 0
+    with running(tmp_path, "dev", DATABASE_URL=url("postgres")) as service:
+        service.wait_for_log("Ctrl-C stops the server")
+        assert count(service, "as DATABASE_URL in the environment says") == 1
+        assert count(service, "DATABASE_URL of .env: the environment has another value") == 1

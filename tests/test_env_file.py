@@ -315,3 +315,17 @@ def test_check_says_once_that_the_file_is_not_text(folder: Path) -> None:
     ended = invoke(folder, "check")
     assert ended.returncode == 1
     assert ended.stdout.count(".env cannot be read") == 1
+
+
+@pytest.mark.proves("ENV-1", "BA-6")
+def test_check_notes_a_variable_that_the_environment_overrides(
+    folder: Path, service: Service, url: Callable[[str], str]
+) -> None:
+    (folder / ".env").write_text(f"BETTER_AUTH_SECRET={SECRET}\nDATABASE_URL={url('shared')}\nLOG_LEVEL=info\n")
+    same = {"DATABASE_URL": url("shared"), "LOG_LEVEL": ""}
+    assert "note" not in invoke(folder, "check", **same).stdout
+    noted = invoke(folder, "check", BETTER_AUTH_SECRET="marked" * 6, **same)
+    assert (noted.returncode, noted.stdout.count("note")) == (0, 1)
+    assert "BETTER_AUTH_SECRET of .env is not used: the environment has another value\n" in noted.stdout
+    assert "Unset BETTER_AUTH_SECRET in the environment" in noted.stdout
+    assert "marked" not in noted.stdout

@@ -57,7 +57,7 @@ def _serve(listeners: list[socket], change: EnvFileChange) -> None:
         change.forget()
     TokenSettings.load()  # reports a bad secret before PostgreSQL starts
     with ExitStack() as stack:
-        database = "as DATABASE_URL says"
+        database = f"as DATABASE_URL in {_source('DATABASE_URL')} says"
         if not _is_set("DATABASE_URL"):
             typer.echo("Starting PostgreSQL ...")
             database = f"embedded PostgreSQL, its data in {DEV_FOLDER}/"
@@ -73,6 +73,10 @@ def _is_set(name: str) -> bool:
     return bool(os.environ.get(name) or dotenv.dotenv_values(env_file.PATH).get(name))
 
 
+def _source(name: str) -> str:
+    return "the environment" if os.environ.get(name) else str(env_file.PATH)
+
+
 def _write_secret() -> None:
     try:
         dotenv.set_key(env_file.PATH, "BETTER_AUTH_SECRET", secrets.token_hex(32), quote_mode="never")
@@ -83,14 +87,15 @@ def _write_secret() -> None:
 
 def _introduce(settings: Settings, base_url: str, database: str) -> None:
     """Print the addresses, the database and the secret, and a curl line to paste."""
-    secret = "the environment" if os.environ.get("BETTER_AUTH_SECRET") else ".env"
+    unused = ", ".join(env_file.overridden_variables(HINTS))
     rows = {
         "API": f"{base_url}/api/tasks",
         "Docs": f"{base_url}/docs",
         "Database": database,
-        "Secret": f"BETTER_AUTH_SECRET in {secret}; give Better Auth the same",
+        "Secret": f"BETTER_AUTH_SECRET in {_source('BETTER_AUTH_SECRET')}; give Better Auth the same",
         **({"Key set": settings.issuer.jwks_url} if settings.issuer else {}),
         "Frontend": ", ".join(settings.cors_origins),
+        **({"Not used": f"{unused} of {env_file.PATH}: the environment has another value"} if unused else {}),
     }
     typer.secho("\ntodo-backend is ready\n", bold=True)
     for name, value in rows.items():

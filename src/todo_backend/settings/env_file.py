@@ -74,6 +74,16 @@ def nextjs_differences(names: Collection[str]) -> dict[str, int]:
     return {name: lines[name] for name in names if name in ours and ours[name] != theirs.get(name)}
 
 
+def overridden_variables(names: Collection[str]) -> list[str]:
+    """Find the variables that have one value in the file, and another in the process environment, which wins.
+
+    Raises:
+        InvalidSettings: the file is not text in UTF-8.
+    """
+    ours = dotenv.dotenv_values(stream=io.StringIO(_read()))
+    return [name for name in names if (value := ours.get(name)) and os.environ.get(name, "") not in ("", value)]
+
+
 def _read() -> str:
     """Return the text, its line endings as line feeds; empty where there is no file, or a pipe to be read once."""
     try:
