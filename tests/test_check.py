@@ -2,16 +2,18 @@
 
 import os
 import pty
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.proxy import Proxy
 from tests.rig import pgbouncer
 from tests.rig.postgres import Server
-from tests.service import PROGRAM, SECRET, Service, environment, invoke, serving
+from tests.service import PROGRAM, SECRET, Service, environment, invoke, run, running, serving
 from tests.test_auth import GOOD, make
 from todo_backend.database import timeouts
 
@@ -84,6 +86,27 @@ def test_a_token_is_judged_without_a_database(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert rows(ended)["Settings"] == "FAIL DATABASE_URL is not set"
     assert rows(ended)["Token"].startswith('ok For user "user", valid for another ')
+
+
+@pytest.mark.posix
+@pytest.mark.proves("BA-6")
+def test_the_database_of_dev_is_checked(tmp_path: Path) -> None:
+    """Beside `dev`, and after it."""
+    with running(tmp_path, "dev") as dev:
+        beside = run(tmp_path, "check", "--token", run(tmp_path, "token").stdout.strip())
+        assert httpx2.get(f"{dev.base_url}/health").status_code == 200
+        assert dev.stop() == 0
+    for ended in (beside, run(tmp_path, "check")):
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert "note  Settings   DATABASE_URL is not set, so `dev` has its own database\n" in ended.stdout
+        assert "`todo-backend serve` needs it: paste the connection string from Neon" in ended.stdout
+        assert rows(ended)["Schema"] == "ok The table public.tasks is up to date"
+    assert rows(beside)["Token"].startswith('ok For user "dev-user"')
+    shutil.rmtree(tmp_path / ".todo-backend" / "postgres")
+    (tmp_path / ".todo-backend" / "postgres").write_text("in the way")
+    broken = run(tmp_path, "check")
+    assert (broken.returncode, broken.stderr) == (1, "")
+    assert rows(broken)["Database"].startswith("FAIL The embedded PostgreSQL does not start: ")
 
 
 @pytest.mark.proves("BA-6")

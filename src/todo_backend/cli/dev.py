@@ -5,21 +5,19 @@ import secrets
 import sys
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from socket import socket
 
 import dotenv
 import typer
 
 from todo_backend.cli.token import DEV_USER, sign
-from todo_backend.database.embedded import embedded_server
+from todo_backend.database.embedded import DEV_FOLDER, embedded_server
 from todo_backend.server import run as server
 from todo_backend.server.program import with_command
 from todo_backend.server.reload import EnvFileChange, serve_reloading
 from todo_backend.server.signals import stopping
 from todo_backend.settings import HINTS, CannotStart, InvalidSettings, Settings, TokenSettings, env_file
 
-DEV_FOLDER = Path(".todo-backend")
 DEV_TOKEN_LIFETIME = 24 * 60 * 60  # seconds
 
 

@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 from todo_backend.settings import CannotStart
 
+DEV_FOLDER = Path(".todo-backend")
+
 
 class EmbeddedServerFailed(CannotStart):
     """The package is missing, or the server does not start."""
