@@ -175,6 +175,33 @@ def test_it_answers_when_it_says_so(tmp_path: Path, url: Callable[[str], str]) -
     assert service.stop() == 0
 
 
+@pytest.mark.proves("CLI-15")
+def test_it_logs_why_a_request_was_rejected(tmp_path: Path, url: Callable[[str], str]) -> None:
+    """`serve` does so only at the level debug, `dev` not above info."""
+    lines = (
+        "DEBUG 401: The token's signature does not match BETTER_AUTH_SECRET\n",
+        "DEBUG The origin 'http://localhost:3001' is not in CORS_ORIGINS\n",
+        "DEBUG The origin 'http://\\xe9xxx",
+    )
+    for command, level, expected in (
+        ("dev", "info", [1, 1, 1]),
+        ("dev", "warning", [0, 0, 0]),
+        ("serve", "debug", [1, 1, 1]),
+        ("serve", "info", [0, 0, 0]),
+    ):
+        with running(
+            tmp_path, command, DATABASE_URL=url("shared"), BETTER_AUTH_SECRET=SECRET, LOG_LEVEL=level
+        ) as service:
+            httpx2.get(f"{service.base_url}/api/tasks", headers=bearer("me", SECRET + "x"))
+            for origin in ("http://localhost:3001", "http://\xe9" + "x" * 1000):
+                rest = f"Access-Control-Request-Method: GET\r\nOrigin: {origin}\r\n\r\n".encode("latin-1")
+                with service.send("OPTIONS", "/api/tasks", {}, rest) as connection:
+                    assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
+            assert service.stop() == 0
+        assert [count(service, line) for line in lines] == expected
+        assert max(map(len, service.log.read_text().splitlines())) < 1000
+
+
 @pytest.mark.proves("CLI-1", "ENV-1")
 def test_it_says_where_its_variables_come_from(tmp_path: Path, url: Callable[[str], str]) -> None:
     """Other values in the environment make those of the file useless, and a change of them, too."""

@@ -1,11 +1,14 @@
 """CORS: what a listed origin may do. The form of an origin is in settings/cors_origins.py."""
 
+import logging
 import re
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Send
+
+log = logging.getLogger(__name__)
 
 _FIELD_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)  # RFC 9110, section 5.1
 
@@ -35,7 +38,8 @@ class ListedOriginsMiddleware(CORSMiddleware):
         }
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        if not self.is_allowed_origin(request_headers["origin"]):
+        if not self.is_allowed_origin(origin := request_headers["origin"]):
+            log.debug("The origin %.100a is not in CORS_ORIGINS", origin)
             return JSONResponse({"detail": "Origin not allowed"}, 400, {"Vary": "Origin"})
         response = super().preflight_response(request_headers)
         if "Access-Control-Allow-Headers" in response.headers:  # Starlette repeats the names unchecked

@@ -93,6 +93,7 @@ class ErrorMiddleware:
             if not isinstance(error, TodoError):
                 log.exception("%s %s failed", scope["method"], scope["path"])
                 error = TodoError()
+            log.debug("%d: %s", error.status, error.detail)
             await error.response()(scope, receive, send)
 
 

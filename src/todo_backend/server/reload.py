@@ -98,7 +98,10 @@ def serve_reloading(
     settings: Settings, listeners: list[socket], change: EnvFileChange, when_listening: Callable[[], None]
 ) -> None:
     """Serve until a stop signal or a change of `.env`; restart when the code of this package changes."""
-    config = configure(settings, reload=True, reload_dirs=[str(PACKAGE)], reload_delay=INTERVAL)
+    access_log = settings.log_level in ("debug", "info")
+    config = configure(
+        settings, access_log=access_log, reload=True, reload_dirs=[str(PACKAGE)], reload_delay=INTERVAL
+    )
     supervisor = Reloader(config, [listener.dup() for listener in listeners], change, when_listening)
     hand_over(supervisor.signal_handler)
     supervisor.run()

@@ -96,8 +96,13 @@ class MessageFormatter(logging.Formatter):
         return with_command(super().format(record))
 
 
-def configure(settings: Settings, **options: Any) -> uvicorn.Config:
-    """Return uvicorn's configuration, and set the log up. The options are uvicorn's."""
+def configure(settings: Settings, *, access_log: bool = False, **options: Any) -> uvicorn.Config:
+    """Return uvicorn's configuration, and set the log up.
+
+    Args:
+        access_log: log each request, and why it was rejected. Untrusted clients could fill the log of `serve`.
+        options: uvicorn's.
+    """
     gc.freeze()
     gc.enable()
     level = settings.log_level.upper()
@@ -107,6 +112,7 @@ def configure(settings: Settings, **options: Any) -> uvicorn.Config:
         http="todo_backend.server.protocol:BoundedProtocol",
         ws="none",
         lifespan="on",
+        access_log=access_log,
         server_header=False,
         proxy_headers=False,  # nothing here depends on where a request comes from
         timeout_keep_alive=KEEP_ALIVE_TIMEOUT,
@@ -122,6 +128,7 @@ def configure(settings: Settings, **options: Any) -> uvicorn.Config:
             "root": {"level": "WARNING", "handlers": ["stderr"]},
             "loggers": {
                 "todo_backend": {"level": level},
+                "todo_backend.http": {"level": "DEBUG" if access_log else level},
                 "uvicorn": {"level": level},
                 "uvicorn.access": {"filters": ["without query"]},
             },
