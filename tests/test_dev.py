@@ -137,8 +137,32 @@ def test_a_file_that_is_being_written_is_not_read(tmp_path: Path, monkeypatch: p
     assert change.happened()
     change.forget()
     assert not change.happened()
-    Path(".env").unlink()
+    moved = Path(".env").rename("moved")
+    assert [change.happened(), change.happened()] == [False, False]
+    moved.rename(".env")
+    assert [change.happened(), change.happened()] == [False, False]
+    Path(".env").write_text("another")
     assert [change.happened(), change.happened()] == [False, True]
+
+
+@pytest.mark.posix
+@pytest.mark.proves("CLI-14")
+def test_a_file_that_is_gone_is_waited_for(tmp_path: Path, url: Callable[[str], str]) -> None:
+    """Without it, `dev` would write another secret, and start an empty database."""
+    file = tmp_path / ".env"
+    content = f"BETTER_AUTH_SECRET={SECRET}\nDATABASE_URL={url('shared')}\n"
+    file.write_text(content)
+    with running(tmp_path, "dev") as service:
+        service.wait_for_log("Ctrl-C stops the server")
+        file.unlink()
+        time.sleep(4 * reload.INTERVAL)
+        assert httpx2.get(f"{service.base_url}/api/tasks", headers=bearer("me")).status_code == 200
+        assert not file.exists()
+        file.write_text(content + "# back\n")
+        wait_until(lambda: count(service, "todo-backend is ready") == 2)
+        assert file.read_text() == content + "# back\n"
+        assert service.stop() == 0
+    assert count(service, "embedded") == 0
 
 
 def test_the_loop_is_the_one_of_the_system(windows_settings: bool) -> None:

@@ -30,9 +30,12 @@ class EnvFileChange:
         self._known = self._last = _signature()
 
     def happened(self) -> bool:
-        """Return whether the file differs from the known one, and has not changed since the last call."""
+        """Return whether the file differs from the known one, and has not changed since the last call.
+
+        A file that is gone is waited for: without it, `dev` would make another secret and an empty database.
+        """
         last, self._last = self._last, _signature()
-        return last == self._last != self._known
+        return last == self._last and self._last not in (None, self._known)
 
     def wait(self) -> None:
         """Wait for a change of the file, or for a stop signal."""
