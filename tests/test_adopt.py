@@ -57,7 +57,9 @@ def test_the_plan(tmp_path: Path, here: Database) -> None:
     """Without a terminal that is all."""
     here.execute(
         CAMEL_CASE
-        + """INSERT INTO tasks VALUES
+        + """CREATE TABLE "user" (id text PRIMARY KEY); INSERT INTO "user" VALUES ('alice'), ('bob');
+        ALTER TABLE tasks ADD FOREIGN KEY ("ownerId") REFERENCES "user";
+        INSERT INTO tasks VALUES
             (DEFAULT, 'alice', 'Buy milk', 'Two litres', true, 'high', now()),
             (DEFAULT, 'alice', 'Buy bread', NULL, NULL, 'low', NULL),
             (DEFAULT, 'bob', 'Call', NULL, false, 'low', now()),
@@ -85,15 +87,24 @@ The table public.tasks was made by another program. It has 4 rows.
 
 3 rows can come over (alice: 2, bob: 1).
 3 of them get new ids, from 1 on, in the order of creation.
-Each user sees only rows with their own id in Better Auth: compare these ids with its users.
+Each user sees only rows with their own id in Better Auth. If its users are in this database, try:
+
+  SELECT DISTINCT "ownerId" FROM public.tasks WHERE "ownerId"::text NOT IN (SELECT id::text FROM "user");
+
 1 row cannot come over, because of a blank title: id 00000000-0000-0000-0000-000000000001.
+To take these over too, correct them before you go on: a later run does not take them over.
 
 The old table is kept whole, and renamed to public.tasks_before_adopt.
 Views that read it go on reading it: open_tasks.
+Its foreign keys stay with it, and the new table has none: they refer to "user".
 Stop the other backend before you go on.
 """
     )
     assert snapshot(here.url) == before
+    [query] = re.findall("SELECT .*;", ended.stdout)
+    assert here.execute(query) == []
+    here.execute('ALTER TABLE tasks DROP CONSTRAINT "tasks_ownerId_fkey"; DELETE FROM "user" WHERE id = \'bob\'')
+    assert here.execute(query) == [("bob",)]
 
 
 @pytest.mark.posix
@@ -438,11 +449,7 @@ def test_names_and_values_play_no_tricks_on_the_terminal(tmp_path: Path, here: D
 @pytest.mark.parametrize(
     ("obstacle", "line"),
     [
-        ("CREATE TABLE tasks_before_adopt ()", "public.tasks_before_adopt exists already: rename or drop it"),
-        (
-            "CREATE TABLE tags (task_id int REFERENCES tasks)",
-            "Other tables refer to public.tasks: tags. Drop those foreign keys",
-        ),
+        ("CREATE TABLE tasks_before_adopt ()", "public.tasks_before_adopt exists already: rename it, and"),
         ("ALTER TABLE tasks RENAME TO t; CREATE VIEW tasks AS SELECT * FROM t", "public.tasks is not a table"),
         ("CREATE INDEX ix_tasks_user_id_id ON another (x)", 'relation "ix_tasks_user_id_id" already exists'),
         ("CREATE TABLE todo_backend_version AS SELECT '9' AS version_num", "Install the release that made it"),
@@ -451,6 +458,27 @@ def test_names_and_values_play_no_tricks_on_the_terminal(tmp_path: Path, here: D
 def test_what_is_in_the_way_is_told(here: Database, obstacle: str, line: str) -> None:
     here.execute(f"{CREATE_ALL}; CREATE TABLE another (x int); {obstacle}")
     assert line in refusal(here)
+
+
+@pytest.mark.proves("ADOPT-4")
+def test_foreign_keys_to_it_are_dropped_and_added_again(here: Database) -> None:
+    """By the statements that the message has; those of a partition go with its table's."""
+    here.execute(
+        f"""{CREATE_ALL};
+        CREATE TABLE tags (task_id int CONSTRAINT "my key" REFERENCES tasks ON DELETE CASCADE, tag text);
+        CREATE TABLE notes (task_id bigint REFERENCES tasks) PARTITION BY LIST (task_id);
+        CREATE TABLE note PARTITION OF notes DEFAULT;
+        INSERT INTO tags VALUES (1, 'x'); INSERT INTO notes VALUES (1)"""
+    )
+    line = refusal(here)
+    drop = re.findall("ALTER TABLE [^;]* DROP [^;]*;", line)
+    add = re.findall("ALTER TABLE [^;]* ADD [^;]*;", line)
+    assert len(drop) == len(add) == 2
+    here.execute(" ".join(drop))
+    adopt(here.url, yes=True)
+    here.execute(" ".join(add))
+    here.execute("DELETE FROM notes; DELETE FROM tasks")
+    assert here.execute("SELECT * FROM tags") == []
 
 
 @pytest.mark.proves("ADOPT-4")

@@ -16,7 +16,7 @@ from todo_backend.database.adoption import take_over
 from todo_backend.database.adoption_plan import OLD_TABLE, CannotAdopt, Fault, Plan, make_plan
 from todo_backend.database.engine import create_engine
 from todo_backend.database.failures import explain
-from todo_backend.database.old_rows import COLUMNS
+from todo_backend.database.old_rows import COLUMNS, quote
 from todo_backend.database.pool import ConnectionPool
 from todo_backend.server.loop import SelectorEventLoop
 
@@ -93,12 +93,19 @@ def _describe(plan: Plan) -> Iterator[str]:
     if plan.numbering:
         yield f"{plan.numbering:,} of them get new ids, from {plan.largest + 1} on, in the order of creation."
     if plan.owners:
-        yield "Each user sees only rows with their own id in Better Auth: compare these ids with its users."
+        yield "Each user sees only rows with their own id in Better Auth. If its users are in this database, try:\n"
+        owner = _printable(quote(str(plan.rows.sources["user_id"])))
+        users = '(SELECT id::text FROM "user")'
+        yield f"  SELECT DISTINCT {owner} FROM {plan.found.table} WHERE {owner}::text NOT IN {users};\n"  # noqa: S608  # to be read
     for fault in plan.faults:
         yield f"{_rows(fault.count)} cannot come over, because of {fault.reason}{_which(fault)}."
+    if plan.faults:
+        yield "To take these over too, correct them before you go on: a later run does not take them over."
     yield f"\nThe old table is kept whole, and renamed to {plan.found.name}.{OLD_TABLE}."
     if plan.views:
         yield f"Views that read it go on reading it: {plan.views}."
+    if plan.referred:
+        yield f"Its foreign keys stay with it, and the new table has none: they refer to {plan.referred}."
     yield "Stop the other backend before you go on."
 
 

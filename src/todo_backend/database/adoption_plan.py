@@ -15,13 +15,19 @@ OLD_TABLE = "tasks_before_adopt"
 MAX_IDS = 1000  # listed for each fault
 MAX_OWNERS = 10  # listed
 
+_REFERRERS = "contype = 'f' AND confrelid = tasks.oid AND conrelid <> tasks.oid AND conparentid = 0"
 _OBSTACLES = f"""
     SELECT tasks.relkind IN ('r', 'p') AS is_table,
         EXISTS (SELECT FROM pg_class AS old
             WHERE old.relnamespace = tasks.relnamespace AND old.relname = '{OLD_TABLE}') AS is_adopted,
         row_security_active(tasks.oid) AS hides_rows,
-        (SELECT string_agg(DISTINCT conrelid::regclass::text, ', ') FROM pg_constraint
-            WHERE contype = 'f' AND confrelid = tasks.oid AND conrelid <> tasks.oid) AS referrers,
+        (SELECT string_agg(format('ALTER TABLE %s DROP CONSTRAINT %I;', conrelid::regclass, conname), ' ')
+            FROM pg_constraint WHERE {_REFERRERS}) AS drop_referrers,
+        (SELECT string_agg(format('ALTER TABLE %s ADD CONSTRAINT %I %s;',
+                conrelid::regclass, conname, pg_get_constraintdef(pg_constraint.oid)), ' ')
+            FROM pg_constraint WHERE {_REFERRERS}) AS add_referrers,
+        (SELECT string_agg(DISTINCT confrelid::regclass::text, ', ') FROM pg_constraint
+            WHERE contype = 'f' AND conrelid = tasks.oid AND confrelid <> tasks.oid) AS referred,
         (SELECT string_agg(DISTINCT ev_class::regclass::text, ', ')
             FROM pg_depend JOIN pg_rewrite ON objid = pg_rewrite.oid
             WHERE classid = 'pg_rewrite'::regclass AND refobjid = tasks.oid AND ev_class <> tasks.oid) AS views
@@ -54,6 +60,7 @@ class Plan:
         owners: those with the most rows to take over, and the number of rows.
         owner_count: the number of all owners.
         views: names of views that read the table, and will read the renamed one.
+        referred: names of tables to which its foreign keys refer.
     """
 
     found: Schema
@@ -65,6 +72,7 @@ class Plan:
     owners: list[tuple[str, int]]
     owner_count: int
     views: str
+    referred: str
 
     @property
     def coming(self) -> int:
@@ -87,7 +95,7 @@ def make_plan(connection: Connection) -> Plan | None:
         raise UnusableSchema(found)
     if found.status not in (Status.FOREIGN, Status.INCOMPLETE):
         return None
-    views = require_no_obstacles(connection, found)
+    views, referred = require_no_obstacles(connection, found)
     rows = OldRows.of(found)
     source = rows.select(found.table, at_once=True)
     counts = connection.execute(
@@ -118,24 +126,28 @@ def make_plan(connection: Connection) -> Plan | None:
         owners=[(row[0], row[1]) for row in owners],
         owner_count=owners[0][2] if owners else 0,
         views=views,
+        referred=referred,
     )
 
 
-def require_no_obstacles(connection: Connection, found: Schema) -> str:
-    """Return the names of the views that read the table."""
+def require_no_obstacles(connection: Connection, found: Schema) -> tuple[str, str]:
+    """Return the names of the views that read the table, and of the tables to which it refers."""
     obstacles = connection.execute(text(_OBSTACLES)).one()
     table, old = found.table, f"{found.name}.{OLD_TABLE}"
     if obstacles.is_adopted:
-        raise CannotAdopt(f"{old} exists already: rename or drop it, and run this again.")
+        raise CannotAdopt(
+            f"{old} exists already: rename it, and run this again. It may have rows that did not come over."
+        )
     if not obstacles.is_table:
         raise CannotAdopt(f"{table} is not a table: rename or drop it, and start the service.")
-    if obstacles.referrers:
+    if obstacles.drop_referrers:
         raise CannotAdopt(
-            f"Other tables refer to {table}: {obstacles.referrers}. Drop those foreign keys, and run this again."
+            f"Other tables refer to {table}. Drop those foreign keys, and run this again:"
+            f" {obstacles.drop_referrers} Where the ids stay, add them again afterwards: {obstacles.add_referrers}"
         )
     if obstacles.hides_rows:
         raise CannotAdopt(f"Row level security hides rows of {table} from this role. Run this as another role.")
-    return obstacles.views or ""
+    return obstacles.views or "", obstacles.referred or ""
 
 
 def _ids(connection: Connection, rows: OldRows, table: str, reason: str) -> list[str]:
