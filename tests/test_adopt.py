@@ -144,6 +144,22 @@ def test_there_may_be_nothing_to_take_over(tmp_path: Path, here: Database) -> No
         assert snapshot(here.url) == before
 
 
+@pytest.mark.proves("ADOPT-1")
+@pytest.mark.parametrize("name", ["task", '"Todo"'])
+def test_a_table_of_another_name_is_named(tmp_path: Path, here: Database, name: str) -> None:
+    here.execute(f"{CREATE_ALL}; ALTER TABLE tasks RENAME TO {name}")
+    here.start()
+    ended = run_adopt(tmp_path, here)
+    assert ended.returncode == 0
+    first, _, *statements = ended.stdout.splitlines()
+    assert first.endswith(f"If the tasks are in public.{name}, run this, and then adopt again:")
+    here.execute("INSERT INTO tasks (user_id, title) VALUES ('u', 'x')")
+    assert run_adopt(tmp_path, here).stdout == "There is nothing to take over.\n"
+    here.execute(f"DELETE FROM tasks; {' '.join(statements)}")
+    adopt(here.url, yes=True)
+    assert tasks(here) == [(1, "u", "x", None, False)]
+
+
 @pytest.mark.proves("ADOPT-2", "ADOPT-4")
 def test_the_table_of_create_all(tmp_path: Path, here: Database) -> None:
     """Its indexes and its sequence have the names of ours."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from todo_backend.database.adoption import take_over
-from todo_backend.database.adoption_plan import OLD_TABLE, CannotAdopt, Fault, Plan, make_plan
+from todo_backend.database.adoption_plan import OLD_TABLE, CannotAdopt, Fault, Plan, describe_other_table, make_plan
 from todo_backend.database.engine import create_engine
 from todo_backend.database.failures import explain
 from todo_backend.database.old_rows import COLUMNS, quote
@@ -48,7 +48,8 @@ def adopt(url: str, *, yes: bool) -> None:
     with asyncio.Runner(loop_factory=SelectorEventLoop) as runner:
         plan = runner.run(_in_transaction(url, make_plan))
         if plan is None:
-            typer.echo("There is nothing to take over.")
+            other = runner.run(_in_transaction(url, describe_other_table))
+            typer.echo(f"There is nothing to take over. {other}".rstrip())
             return
         for line in _describe(plan):
             typer.echo(line)

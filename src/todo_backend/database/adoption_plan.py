@@ -34,6 +34,13 @@ _OBSTACLES = f"""
     FROM pg_class AS tasks WHERE oid = to_regclass('tasks')
 """
 
+# SQLModel's name for `class Task` is task.
+_OTHER_TABLE = """
+    SELECT quote_ident(relname) FROM pg_class
+    WHERE relnamespace = to_regnamespace(:schema) AND relkind = 'r' AND lower(relname) IN ('task', 'todo', 'todos')
+        AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = pg_class.oid AND attname = 'title')
+"""
+
 
 class CannotAdopt(CannotStart):
     """The rows cannot be taken over; nothing has been changed."""
@@ -128,6 +135,15 @@ def make_plan(connection: Connection) -> Plan | None:
         views=views,
         referred=referred,
     )
+
+
+def describe_other_table(connection: Connection) -> str:
+    """Return how to name a table of tasks `tasks`, where ours has no rows; empty if there is no such table."""
+    found = catalogue.read(connection)
+    has_rows = found.kind and connection.scalar(text(f"SELECT EXISTS (SELECT FROM {found.table})"))
+    other = None if has_rows else connection.scalar(text(_OTHER_TABLE), {"schema": found.name})
+    sql = f"  DROP TABLE IF EXISTS {found.table};\n  ALTER TABLE {found.name}.{other} RENAME TO tasks;"
+    return f"If the tasks are in {found.name}.{other}, run this, and then adopt again:\n\n{sql}" if other else ""
 
 
 def require_no_obstacles(connection: Connection, found: Schema) -> tuple[str, str]:
