@@ -418,7 +418,16 @@ def test_a_busy_port_is_one_clear_line(
         settings = {"DATABASE_URL": "postgresql:///x", "BETTER_AUTH_SECRET": SECRET}
         ended = run(tmp_path, command, "--host", host, "--port", port, **settings)
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == f"Cannot listen on {host}, port {port}: Address already in use. Try another --port.\n"
+    hint = "Is the service running already? If not, try another --port; in place of `make run`: "
+    hint += f"`todo-backend dev --port {int(port) % 65535 + 1}`."
+    assert ended.stderr == f"Cannot listen on {host}, port {port}: Address already in use. {hint}\n"
+
+
+@pytest.mark.proves("CLI-8")
+def test_a_host_that_is_not_this_machines_is_one_clear_line(tmp_path: Path) -> None:
+    ended = run(tmp_path, "dev", "--host", "192.0.2.1")
+    assert ended.stderr.startswith("Cannot listen on 192.0.2.1, port 8000: ")
+    assert ended.stderr.endswith(". Try another --host or --port.\n")
 
 
 def test_ipv6(tmp_path: Path, url: Callable[[str], str]) -> None:

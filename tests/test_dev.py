@@ -67,7 +67,9 @@ def test_a_port_that_is_busy_on_one_address_is_one_clear_line(tmp_path: Path) ->
         port = str(taken.getsockname()[1])
         ended = run(tmp_path, "dev", "--port", port)
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == f"Cannot listen on ::1, port {port}: Address already in use. Try another --port.\n"
+    assert ended.stderr.startswith(
+        f"Cannot listen on ::1, port {port}: Address already in use. Is the service running"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -234,6 +236,7 @@ def test_it_says_where_its_variables_come_from(tmp_path: Path, url: Callable[[st
         service.wait_for_log("Ctrl-C stops the server")
         assert count(service, "as DATABASE_URL in .env says") == count(service, "BETTER_AUTH_SECRET in .env") == 1
         assert count(service, "Not used") == 0
+        assert count(service, f"http://localhost:3000, with NEXT_PUBLIC_API_URL={service.base_url}\n") == 1
     with running(tmp_path, "dev", DATABASE_URL=url("postgres")) as service:
         service.wait_for_log("Ctrl-C stops the server")
         assert count(service, "as DATABASE_URL in the environment says") == 1

@@ -14,7 +14,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from todo_backend.database.startup import open_database
 from todo_backend.server.loop import SelectorEventLoop
-from todo_backend.server.program import with_command
+from todo_backend.server.program import NAME, with_command
 from todo_backend.server.signals import hand_over, stopping
 from todo_backend.settings import CannotStart, Settings
 
@@ -53,7 +53,11 @@ def listen(host: str, port: int) -> socket.socket:
             undo.pop_all()
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "no such host"
-        raise PortTaken(f"Cannot listen on {host}, port {port}: {reason}. Try another --port.") from error
+        hint = "Try another --host or --port"
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            other = f"`{NAME} dev --port {port % 65535 + 1}`"
+            hint = f"Is the service running already? If not, try another --port; in place of `make run`: {other}"
+        raise PortTaken(f"Cannot listen on {host}, port {port}: {reason}. {hint}.") from error
     return listener
 
 
