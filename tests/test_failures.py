@@ -307,7 +307,8 @@ def test_a_server_of_another_protocol(mode: str) -> None:
 
 @pytest.mark.proves("FAIL-1")
 def test_a_server_without_tls(speaker: Speaker) -> None:
-    assert_refused(error_of(speaker.url("?sslmode=require")), "does not support SSL", "leave sslmode out")
+    neons = speaker.url("?sslmode=require&channel_binding=require")
+    assert_refused(error_of(neons), "does not support SSL", "leave sslmode and channel_binding out")
 
 
 @pytest.mark.proves("FAIL-1")

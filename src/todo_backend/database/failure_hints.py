@@ -54,9 +54,8 @@ REJECTED_CONNECTIONS = {
     ),
     # Parameters of the URL
     "authentication method requirement": "Correct require_auth in DATABASE_URL, or leave it out.",
-    "SSL required|does not support SSL": (
-        "Set sslmode in DATABASE_URL to require, or, for a server without TLS, leave sslmode out."
-    ),
+    "SSL required": "Set sslmode in DATABASE_URL to require.",
+    "does not support SSL": "For a server without TLS, leave sslmode and channel_binding out of DATABASE_URL.",
     "GSSAPI encryption": "Leave gssencmode out of DATABASE_URL.",
     "root certificate": "Correct sslrootcert in DATABASE_URL. sslrootcert=system uses the system's certificates.",
     "does not match host name|certificate verify failed": (
