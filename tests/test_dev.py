@@ -111,7 +111,10 @@ def test_dev_starts_again_when_its_file_changes(tmp_path: Path) -> None:
         assert httpx2.get(tasks, headers=bearer("me", secret)).status_code == 200
         assert httpx2.get(tasks, headers=bearer("me", first.strip().partition("=")[2])).status_code == 401
         file.write_text(f"BETTER_AUTH_SECRET={secret}\nDATABASE_URL=postgresql://x@127.0.0.1:1/x\n")
-        wait_until(lambda: count(service, "todo-backend is ready") == 3)
+        service.wait_for_log(
+            "Database unavailable, retrying: (.*\n)*todo-backend waits for the database, see above\n"
+        )
+        assert count(service, "todo-backend is ready") == 2
         assert httpx2.get(f"{service.base_url}/health").status_code == 503
         assert count(service, "embedded PostgreSQL") == 2
         assert service.stop(signal.SIGINT) == 0

@@ -62,8 +62,8 @@ def _serve(listeners: list[socket], change: EnvFileChange) -> None:
             # For the server, which is another process. embedded_server() restores the environment.
             os.environ["DATABASE_URL"] = stack.enter_context(embedded_server(DEV_FOLDER))
         settings = Settings.load()
-        server.check_database(settings)
-        introduce = partial(_introduce, settings, server.base_url(listeners[0]), database)
+        state = "is ready" if server.check_database(settings) else "waits for the database, see above"
+        introduce = partial(_introduce, settings, server.base_url(listeners[0]), database, state)
         serve_reloading(settings, listeners, change, introduce)
 
 
@@ -83,7 +83,7 @@ def _write_secret() -> None:
     typer.echo("Wrote a new BETTER_AUTH_SECRET to .env")
 
 
-def _introduce(settings: Settings, base_url: str, database: str) -> None:
+def _introduce(settings: Settings, base_url: str, database: str, state: str) -> None:
     """Print the addresses, the database and the secret, and a curl line to paste."""
     unused = ", ".join(env_file.overridden_variables(HINTS))
     # The code of docs/frontend.md takes port 8000 if it is told no other.
@@ -97,7 +97,7 @@ def _introduce(settings: Settings, base_url: str, database: str) -> None:
         "Frontend": ", ".join(settings.cors_origins) + here,
         **({"Not used": f"{unused} of {env_file.PATH}: the environment has another value"} if unused else {}),
     }
-    typer.secho("\ntodo-backend is ready\n", bold=True)
+    typer.secho(f"\ntodo-backend {state}\n", bold=True)
     for name, value in rows.items():
         typer.echo("  " + typer.style(f"{name:<10}", fg="cyan") + value)
     typer.echo(f"\nTry it as {DEV_USER} (the token is valid for a day):\n")

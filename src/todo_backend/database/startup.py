@@ -95,7 +95,8 @@ class Database:
             )
         if found.status is Status.LATER:
             log.warning("%s", found.summary)
-        log.info("The database is ready")
+        if self._last_error:
+            log.info("The database is ready")
         self.table = found.table
         self.ready = True
         self.pool.fill()

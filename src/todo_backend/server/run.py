@@ -141,23 +141,27 @@ def configure(settings: Settings, *, access_log: bool = False, **options: Any) -
     )
 
 
-def check_database(settings: Settings) -> None:
+def check_database(settings: Settings) -> bool:
     """Bring the schema up to date, and report permanent errors before any worker starts. An outage is not one.
+
+    Returns:
+        Whether the database is available.
 
     Raises:
         PermanentDatabaseError: a retry will not help.
         CannotStart: the program was told to stop.
     """
 
-    async def open_and_close() -> None:
+    async def open_and_close() -> bool:
         url = settings.database_url.get_secret_value()
-        async with open_database(url, pool_size=1, stopping=stopping):
-            pass
+        async with open_database(url, pool_size=1, stopping=stopping) as database:
+            return database.ready
 
     with asyncio.Runner(loop_factory=SelectorEventLoop) as runner:
-        runner.run(open_and_close())
+        is_ready = runner.run(open_and_close())
     if stopping.is_set():
         raise CannotStart("Stopped before it listened.")
+    return is_ready
 
 
 def serve(settings: Settings, listener: socket.socket, *, workers: int) -> None:
