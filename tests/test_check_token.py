@@ -288,6 +288,16 @@ def test_a_key_set_that_nobody_serves_needs_better_auth_to_be_started(tmp_path: 
 
 
 @pytest.mark.proves("BA-6")
+def test_a_key_set_that_is_served_without_tls_needs_another_scheme(tmp_path: Path, site: Site) -> None:
+    text, refused = check_key_set(tmp_path, site.url.replace("http://", "https://"))
+    assert "[SSL: " in text
+    assert says(refused, KEY_SET_HINTS["tls"])
+    assert "https:// in BETTER_AUTH_URL in .env." in refused.stdout
+    site.publish()
+    assert check_key_set(tmp_path, site.url)[0].startswith("ok ")
+
+
+@pytest.mark.proves("BA-6")
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "all_proxy"])
 def test_a_proxy_that_does_not_lead_there_is_left_out(
     tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch, variable: str

@@ -204,6 +204,7 @@ def test_it_answers_when_it_says_so(tmp_path: Path, url: Callable[[str], str]) -
     assert service.stop() == 0
 
 
+@pytest.mark.posix
 @pytest.mark.proves("CLI-15")
 def test_it_logs_why_a_request_was_rejected(tmp_path: Path, url: Callable[[str], str]) -> None:
     """`serve` does so only at the level debug, `dev` not above info."""
@@ -240,7 +241,10 @@ def test_it_says_where_its_variables_come_from(tmp_path: Path, url: Callable[[st
         assert count(service, "as DATABASE_URL in .env says") == count(service, "BETTER_AUTH_SECRET in .env") == 1
         assert count(service, "Not used") == 0
         assert count(service, f"http://localhost:3000, with NEXT_PUBLIC_API_URL={service.base_url}\n") == 1
-    with running(tmp_path, "dev", DATABASE_URL=url("postgres")) as service:
+        assert count(service, "; give Better Auth the same\n") == 1
+    away = "http://127.0.0.1:1"
+    with running(tmp_path, "dev", DATABASE_URL=url("postgres"), BETTER_AUTH_URL=away) as service:
         service.wait_for_log("Ctrl-C stops the server")
         assert count(service, "as DATABASE_URL in the environment says") == 1
+        assert count(service, "BETTER_AUTH_SECRET in .env\n") == 1  # the key set is there to be shared
         assert count(service, "DATABASE_URL of .env: the environment has another value") == 1

@@ -149,7 +149,7 @@ async def fetch(url: str) -> "list[jwt.PyJWK]":
                 if response.next_request and response.next_request.url.origin == response.url.origin:
                     response = await client.send(response.next_request)
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
-        hint = "certificate" if _is_certificate_error(error) else "unreachable"
+        hint = "certificate" if _is_certificate_error(error) else "tls" if "[SSL: " in str(error) else "unreachable"
         raise NoKeySet(_first_line(error) or "no answer in time", hint) from error
     if response.has_redirect_location:
         target = response.next_request.url if response.next_request else "an invalid URL"

@@ -34,7 +34,7 @@ async def check_key_set(issuer: Issuer) -> CheckResult:
 
 
 def _key_set_hint(issuer: Issuer, hint: str) -> str:
-    if hint in ("certificate", "certificates", "proxies"):
+    if hint in ("certificate", "certificates", "proxies", "tls"):
         return KEY_SET_HINTS[hint].format(variable=issuer.variable)
     text = KEY_SET_HINTS["neon" if issuer.variable == "NEON_AUTH_BASE_URL" else hint]
     parts = urlsplit(issuer.jwks_url)

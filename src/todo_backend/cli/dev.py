@@ -86,13 +86,14 @@ def _write_secret() -> None:
 def _introduce(settings: Settings, base_url: str, database: str, state: str) -> None:
     """Print the addresses, the database and the secret, and a curl line to paste."""
     unused = ", ".join(env_file.overridden_variables(HINTS))
+    same = "" if settings.issuer else "; give Better Auth the same"
     # The code of docs/frontend.md takes port 8000 if it is told no other.
     here = "" if base_url.endswith(":8000") else f", with NEXT_PUBLIC_API_URL={base_url}"
     rows = {
         "API": f"{base_url}/api/tasks",
         "Docs": f"{base_url}/docs",
         "Database": database,
-        "Secret": f"BETTER_AUTH_SECRET in {_source('BETTER_AUTH_SECRET')}; give Better Auth the same",
+        "Secret": f"BETTER_AUTH_SECRET in {_source('BETTER_AUTH_SECRET')}{same}",
         **({"Key set": settings.issuer.jwks_url} if settings.issuer else {}),
         "Frontend": ", ".join(settings.cors_origins) + here,
         **({"Not used": f"{unused} of {env_file.PATH}: the environment has another value"} if unused else {}),

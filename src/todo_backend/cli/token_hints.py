@@ -139,6 +139,8 @@ Redirects are followed within an origin only.
 Set BETTER_AUTH_URL in .env to the address that answers without a redirect.""",
     "status": """\
 Better Auth's own log says why. Without its table jwks, run its migration: npx auth@latest migrate""",
+    "tls": """\
+If Better Auth answers in http, as next dev does, write http:// in place of https:// in {variable} in .env.""",
     "unreachable": """\
 Start Better Auth, and set BETTER_AUTH_URL in .env to the address where it answers.""",
 }
