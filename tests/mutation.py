@@ -41,11 +41,11 @@ WITHOUT = [f"-pno:{name}" for name in ("cacheprovider", "xdist", "hypothesispyte
 # The tests of each file, the quickest first.
 TESTS = {
     "auth/dependencies.py": ["test_auth", "test_openapi"],
-    "auth/claims.py": ["test_auth", "test_keyset", "test_hostile_tokens"],
-    "auth/keyset.py": ["test_keyset", "test_hostile_tokens", "test_check"],
+    "auth/claims.py": ["test_auth", "test_check_token", "test_keyset", "test_hostile_tokens"],
+    "auth/keyset.py": ["test_keyset", "test_hostile_tokens", "test_check_token", "test_check"],
     "auth/middleware.py": ["test_auth", "test_errors"],
-    "auth/tokens.py": ["test_auth", "test_keyset", "test_hostile_tokens", "test_check", "test_cli"],
-    "auth/verifier.py": ["test_keyset", "test_auth", "test_hostile_tokens", "test_check"],
+    "auth/tokens.py": ["test_auth", "test_keyset", "test_hostile_tokens", "test_check_token", "test_check", "test_cli"],
+    "auth/verifier.py": ["test_keyset", "test_auth", "test_hostile_tokens", "test_check_token", "test_check"],
     "http/cors.py": ["test_errors"],
     "http/endpoints.py": ["test_endpoints"],
     "http/errors.py": ["test_errors", "test_auth"],
