@@ -1,6 +1,7 @@
-"""Prints what each layer of a get costs in processor time: `.venv/bin/python -W ignore -m tests.layers`.
+"""Prints what each layer of a get costs in processor time, and what it costs to wait for PostgreSQL.
 
-Each server has one more layer than the one before. The load, and the way to measure, are those of the benchmark.
+Run `.venv/bin/python -W ignore -m tests.layers`. Each server has one more layer than the one before. The load, and
+the way to measure it, are the benchmark's.
 """
 
 import logging
@@ -10,8 +11,10 @@ import sys
 from itertools import pairwise
 from typing import Any
 
-from bench.measure import Bench
-from bench.stacks import OTHER_CORES, OURS, UVICORN, Stack, pin, postgres
+import psutil
+
+from bench.measure import Bench, lower_quartile, put_load
+from bench.stacks import OTHER_CORES, OURS, UVICORN, Stack, pin, postgres, running
 from bench.workload import USERS
 from todo_backend.database.pool import ConnectionPool
 from todo_backend.tasks import store
@@ -81,17 +84,38 @@ LAYERS = [
 ]
 
 
+def print_layers(bench: Bench) -> None:
+    bench.interleave(LAYERS, ["get"], [CLIENTS])
+    times = [bench.figure(layer, "get", CLIENTS) for layer in LAYERS]
+    print("| a get by | processor time | more |\n|---|---|---|")
+    for layer, (before, own) in zip(LAYERS, pairwise([0, *times]), strict=True):
+        print(f"| {layer.title} | {own:.0f} us | {own - before:.0f} us |")
+
+
+def print_waits(bench: Bench) -> None:
+    """Print how often the service sleeps, because it has nothing to do, beside the processor time of a request."""
+    print("\n| operation | clients | sleeps for a request | processor time |\n|---|---|---|---|")
+    with running(OURS, bench.postgres.host) as service:
+        process = psutil.Process(service.pid)
+        for operation, clients in (("get", 1), ("get", 4), ("get", CLIENTS), ("list20", CLIENTS)):
+            found = []
+            for _ in range(ROUNDS):
+                sleeps, busy = process.num_ctx_switches().voluntary, sum(process.cpu_times()[:2])
+                count = len(bench.pool.apply(put_load, (service.port, operation, clients, SECONDS)))
+                sleeps, busy = process.num_ctx_switches().voluntary - sleeps, sum(process.cpu_times()[:2]) - busy
+                found.append((busy * 1e6 / count, sleeps / count))
+            times, often = (lower_quartile(values) for values in zip(*found[1:], strict=True))
+            print(f"| {operation} | {clients} | {often:.2f} | {times:.0f} us |")
+
+
 def main() -> None:
     logging.disable()
     pin(OTHER_CORES)
     with postgres() as server, multiprocessing.get_context("spawn").Pool(1) as pool:
         server.create(OURS)
         bench = Bench(server, pool, ROUNDS, SECONDS, logging.info)
-        bench.interleave(LAYERS, ["get"], [CLIENTS])
-        times = [bench.figure(layer, "get", CLIENTS) for layer in LAYERS]
-        print("| a get by | processor time | more |\n|---|---|---|")
-        for layer, (before, own) in zip(LAYERS, pairwise([0, *times]), strict=True):
-            print(f"| {layer.title} | {own:.0f} us | {own - before:.0f} us |")
+        print_layers(bench)
+        print_waits(bench)
 
 
 if __name__ == "__main__":
