@@ -174,6 +174,20 @@ def test_a_session_has_a_time_limit(client: httpx2.Client, database: str, url: C
 
 
 @pytest.mark.proves("DATA-13")
+def test_a_statement_is_not_sent_when_there_is_no_time_left_for_it(url: Callable[[str], str]) -> None:
+    """psycopg's cancel request would arrive before it, and it would go on in the database."""
+
+    async def ask() -> None:
+        async with await Connection.open(url("postgres")) as connection:
+            connection.give_back, connection.first_timeout = connection.give_up, 0.05
+            with pytest.raises(timeouts.StatementTimeout):
+                await connection.execute("SELECT 1")
+            assert connection.is_idle
+
+    asyncio.run(ask())
+
+
+@pytest.mark.proves("DATA-13")
 def test_a_session_without_a_database(client: httpx2.Client, proxy: Proxy) -> None:
     proxy.refuse()
     answer = client.post("/api/add_task")

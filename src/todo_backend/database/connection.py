@@ -18,6 +18,8 @@ from todo_backend.database.results import ResultReader, has_input
 from todo_backend.database.timeouts import DATABASE_TIMEOUT, StatementTimeout, time_limit
 
 CANCEL_PAUSE = 0.5  # seconds until a cancel request without effect is repeated
+# Seconds that a session's statement needs at least. psycopg sends one cancel request, which would arrive before it.
+SHORTEST_TIMEOUT = 0.1
 
 
 class Connection(psycopg.AsyncConnection[Any]):
@@ -107,6 +109,8 @@ class Connection(psycopg.AsyncConnection[Any]):
             return await super().wait(gen, *args, **options)
         seconds = self.timeout if self.first_timeout is None else self.first_timeout
         self.first_timeout = None
+        if seconds < SHORTEST_TIMEOUT:
+            raise StatementTimeout("no time left for the statement")
         try:
             async with time_limit(asyncio.get_running_loop().time() + seconds):
                 return await super().wait(gen, *args, **options)
