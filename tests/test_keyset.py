@@ -305,6 +305,7 @@ def test_the_reasons_are_the_ones_that_are_explained(
     rows = page.split("| `detail` | cause | fix |", 1)[1].splitlines()[2:]
     with serving(tmp_path, url("shared"), BETTER_AUTH_SECRET="", BETTER_AUTH_URL=issuer) as keyless:
         rejected = [
+            (service, "undefined"),
             (service, "a-session-token"),
             (service, make({"exp": GOOD["exp"], "session": {}})),
             (service, make(GOOD | {"exp": 1})),
