@@ -91,6 +91,9 @@ def test_a_primary_that_becomes_read_only_is_replaced(tmp_path: Path) -> None:
             serving(tmp_path, url.replace(f"@localhost:{primary.port}/", both)) as service,
             service.client("me") as client,
         ):
+            # One that is opened meanwhile is younger than the one that reports it, and would be kept.
+            opened = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'todo-backend'"
+            wait_until(lambda: primary.execute(opened) == [(10,)])
             primary.execute("ALTER SYSTEM SET default_transaction_read_only = on")
             primary.execute("SELECT pg_reload_conf()")
             statuses = [client.post("/api/tasks", json={"title": "x"}).status_code for _ in range(12)]
