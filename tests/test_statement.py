@@ -127,6 +127,7 @@ def test_an_answer_that_comes_as_the_statement_is_given_up(
     asyncio.run(give_up())
 
 
+@pytest.mark.posix
 @pytest.mark.proves("DATA-5")
 def test_a_cancel_request_that_comes_before_the_statement_is_repeated(url: Callable[[str], str]) -> None:
     """The server ignores the first, because it is idle: here it is stopped for a moment, and sees both at once."""
