@@ -2,7 +2,7 @@
 
 mutmut 3 finds the code that a test reaches only in the process of the test, and the service under test is another
 process; cosmic-ray has only one copy of the sources. Here each worker has a copy of the repository. It changes one
-place of a file, and runs that file's tests until one fails.
+place of a file, and runs that file's tests until one fails, those first that failed last: neighbours fail alike.
 
 .mutation/ has the results, so that killed mutants are not tried again until the file changes. Annotations,
 docstrings and log messages are not mutated.
@@ -12,6 +12,7 @@ import ast
 import copy
 import hashlib
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -23,20 +24,30 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from queue import SimpleQueue
 
 import psutil
+import pytest
 
 from tests.survivors import SURVIVORS
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = "src/todo_backend"
 RESULTS = ROOT / ".mutation"
-WORKERS = 2
-GOAL = 95  # per cent
-# Plugins that these tests do not need, and that take seconds to import.
-WITHOUT = [f"-pno:{name}" for name in ("cacheprovider", "xdist", "hypothesispytest", "anyio", "platformdirs")]
+WORKERS = 3
+GOAL = 97  # per cent
+OPTIONS = [
+    "-x",
+    "--failed-first",
+    # Plugins that these tests do not need, and that are slow to import.
+    *(f"-pno:{name}" for name in ("xdist", "hypothesispytest", "anyio", "platformdirs")),
+    "-Wignore::pytest.PytestAssertRewriteWarning",  # what is imported before the fork
+]
+# A test run is a fork of a process that has imported what is slow and never mutated.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["fastapi", "httpx2", "hypothesis", "psycopg", "pytest", "sqlmodel", "uvicorn"])
 
 # The tests of each file, the quickest first.
 TESTS = {
@@ -234,32 +245,42 @@ class Workplace:
         # Python recognises a changed source by its size and its time in seconds.
         shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)
         try:
-            return any(self.fails(tests, limit) for tests in (TESTS | SLOW)[file])
+            return self.fails((TESTS | SLOW)[file], limit)
         finally:
             path.write_bytes(original)
 
-    def fails(self, tests: str, limit: float) -> bool:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-x", "-q", *WITHOUT, f"tests/{tests}.py"],
-            cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": f"{self.folder / 'src'}:{self.folder}"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            return process.wait(limit) != 0
-        except subprocess.TimeoutExpired:
+    def fails(self, tests: list[str], limit: float) -> bool:
+        process = FORKS.Process(target=run, args=(self.folder, tests))
+        process.start()
+        process.join(limit)
+        if process.exitcode is None:
             end(process)
-            return True
+        return process.exitcode != 0
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def run(folder: Path, tests: list[str]) -> None:
+    """Run the tests in a copy of the repository; exits with pytest's code."""
+    os.chdir(folder)
+    paths = [str(folder / "src"), str(folder)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    sys.path[:0] = paths
+    for name in [name for name in sys.modules if name.split(".")[0] == "tests"]:
+        del sys.modules[name]  # this file came from another copy
+    vars(multiprocessing.process)["_parent_process"] = None  # else a service in a thread takes itself for a worker
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    sys.exit(pytest.main([*OPTIONS, *(f"tests/{name}.py" for name in tests)]))
+
+
+def end(process: BaseProcess) -> None:
     """Stop a test run and every process that it started, also those in other sessions."""
+    assert process.pid is not None
     started = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGINT)
+    os.kill(process.pid, signal.SIGINT)
     psutil.wait_procs(started, timeout=20)
     process.kill()
-    process.wait()
+    process.join()
     for child in started:
         if child.is_running():
             child.kill()

@@ -207,7 +207,11 @@ def test_statements_that_wait_too_long_are_stopped(
 def test_a_database_that_takes_no_writes_is_unavailable(
     tmp_path: Path, database: str, url: Callable[[str], str], admin: psycopg.Connection
 ) -> None:
-    with serving(tmp_path, url(database)) as service, service.client("me") as client:
+    # One connection: it is open by now. Of several, one may be about to open with the old default.
+    with (
+        serving(tmp_path, url(database), DATABASE_POOL_SIZE="1") as service,
+        service.client("me") as client,
+    ):
         admin.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
         admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [database])
         assert_unavailable(client.post("/api/tasks", json={"title": "x"}))

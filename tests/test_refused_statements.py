@@ -175,12 +175,12 @@ def test_the_restore_of_a_dump_leaves_its_search_path_behind(tmp_path: Path, str
 @pytest.mark.proves("FAIL-2")
 def test_a_password_that_is_changed(tmp_path: Path, strict: Server) -> None:
     database = strict.new_database()
-    with serving(tmp_path, strict.url(database)) as service, service.client("me") as client:
+    # One connection: it is open by now. Of several, one may have given the old password, and not be listed yet.
+    service_url = strict.url(database)
+    with serving(tmp_path, service_url, DATABASE_POOL_SIZE="1") as service, service.client("me") as client:
         strict.execute("ALTER ROLE me PASSWORD 'another'")
         try:
-            strict.execute(
-                f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{database}'"
-            )
+            strict.end_sessions(database)
             answer, log = new_lines(service, lambda: client.get("/api/tasks"))
         finally:
             strict.execute(f"ALTER ROLE me PASSWORD '{PASSWORD}'")

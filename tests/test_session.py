@@ -119,6 +119,9 @@ def test_what_a_session_sets_ends_with_it(client: httpx2.Client) -> None:
 @pytest.mark.proves("DATA-13", "DATA-5")
 def test_a_session_that_began_read_only(client: httpx2.Client, database: str, admin: psycopg.Connection) -> None:
     """It is not used again: the database may take writes by then."""
+    # One that is opened meanwhile may have the old default.
+    opened = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s"
+    wait_until(lambda: admin.execute(opened, [database]).fetchone() == (POOL,))
     admin.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
     admin.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", [database])
     assert client.post("/api/add_task").status_code == 503
