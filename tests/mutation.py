@@ -83,7 +83,13 @@ SLOW = {  # on demand, because their tests wait for timeouts or create databases
     "cli/adopt.py": ["test_adopt"],
     "database/adoption.py": ["test_adopt"],
     "database/adoption_plan.py": ["test_adopt"],
-    "database/executor.py": ["test_statement", "test_database", "test_refused_statements"],
+    "database/executor.py": [
+        "test_statement",
+        "test_faults.py::test_a_read_whose_connection_is_lost_is_repeated",
+        "test_faults.py::test_a_write_whose_answer_is_lost_is_not_repeated",
+        "test_database",
+        "test_refused_statements",
+    ],
     "database/old_rows.py": ["test_adopt"],
     "database/pool.py": ["test_pool", "test_failover"],
     "database/results.py": ["test_statement", "test_session"],
@@ -282,7 +288,7 @@ def run(folder: Path, tests: list[str]) -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
-    sys.exit(pytest.main([*OPTIONS, *(f"tests/{name}.py" for name in tests)]))
+    sys.exit(pytest.main([*OPTIONS, *(f"tests/{name}" if "::" in name else f"tests/{name}.py" for name in tests)]))
 
 
 def end(process: BaseProcess) -> None:

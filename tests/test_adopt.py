@@ -448,6 +448,18 @@ def test_a_time_that_is_none_stays(here: Database, kind: str, value: str) -> Non
 
 
 @pytest.mark.proves("ADOPT-3")
+@pytest.mark.parametrize("kind", ["date", "timestamp", "timestamptz"])
+def test_times_do_not_depend_on_how_the_database_writes_them(here: Database, database: str, kind: str) -> None:
+    here.execute(
+        f"ALTER DATABASE {database} SET datestyle = 'German'; ALTER DATABASE {database} SET timezone = 'UTC';"
+        f"CREATE TABLE tasks (id int PRIMARY KEY, user_id text, title text, created_at {kind});"
+        "INSERT INTO tasks VALUES (1, 'u', 'x', '2024-02-01')"
+    )
+    adopt(here.url, yes=True)
+    assert tasks(here, "created_at = '2024-02-01 00:00+00'") == [(True,)]
+
+
+@pytest.mark.proves("ADOPT-3")
 def test_owners_and_titles_are_judged_as_those_of_requests(here: Database) -> None:
     """With each character of which either rule says something, and many of which neither does."""
     characters = [chr(number) for number in range(1, 0x3100)]

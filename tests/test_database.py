@@ -163,6 +163,7 @@ def test_the_database_refuses_connections(tmp_path: Path, database: str, proxy: 
         proxy.refuse()
         answer = client.get("/api/tasks", headers={"Origin": "http://localhost:3000"})
         assert_unavailable(answer)
+        assert "Database unavailable: " in service.log.read_text()
         assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
         assert_unavailable(client.post("/api/tasks", json={"title": "x"}))
         assert_unavailable(client.get("/health"))

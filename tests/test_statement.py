@@ -19,6 +19,8 @@ from sqlalchemy import Text, bindparam, func, select, text
 from tests.proxy import Proxy
 from tests.service import Service, bearer, serving
 from todo_backend.database.connection import Connection
+from todo_backend.database.executor import DatabaseUnavailable, Executor
+from todo_backend.database.startup import Database
 from todo_backend.database.statement import Statement
 from todo_backend.server.loop import SelectorEventLoop, ServerEventLoop
 from todo_backend.tasks.models import TaskRead
@@ -68,6 +70,47 @@ def test_more_than_the_network_takes_at_once(proxy: Proxy) -> None:
     assert asyncio.run(value_of(proxy.url("postgres"), LENGTH, {"much": "x" * 20_000_000})) == b"20000000"
 
 
+def test_an_idle_connection_keeps_the_event_loop_idle(url: Callable[[str], str]) -> None:
+    """A socket that can always be written to, or that the server has closed, would call it again and again."""
+
+    async def send() -> None:
+        loop = asyncio.get_running_loop()
+        async with await Connection.open(url("postgres")) as connection:
+            assert await LENGTH.run_on(connection, {"much": "x" * 20_000_000}) == b"20000000"
+            assert not loop.remove_writer(connection.fileno())
+            with psycopg.connect(url("postgres")) as other:
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
+            await asyncio.sleep(0.1)
+            assert not loop.remove_reader(connection.fileno())
+
+    asyncio.run(send())
+
+
+@pytest.mark.posix
+def test_a_statement_that_is_stopped_while_it_is_sent(url: Callable[[str], str]) -> None:
+    """The event loop forgets its socket: the next one to be opened has the same file descriptor."""
+
+    async def stop() -> None:
+        loop = asyncio.get_running_loop()
+        connection = await Connection.open(url("postgres"))
+        backend = connection.info.backend_pid
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            asked = asyncio.create_task(connection.results.run(LENGTH.sql, [b"x" * 20_000_000]))
+            await asyncio.sleep(0.1)
+            asked.cancel()
+            connection.results.stop()
+            assert not loop.remove_writer(connection.fileno())
+            assert not loop.remove_reader(connection.fileno())
+            connection.finish()
+        finally:
+            os.kill(backend, signal.SIGCONT)
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+
+    asyncio.run(stop())
+
+
 def test_a_socket_that_closes_while_much_is_sent(proxy: Proxy) -> None:
     """The next connection gets the same file descriptor before the first one is released."""
 
@@ -94,15 +137,32 @@ def test_a_reset_that_comes_with_a_part_of_the_answer(proxy: Proxy, kind: type[a
 
     async def fail() -> None:
         async with await Connection.open(proxy.url("postgres")) as connection:
+            descriptor = connection.fileno()
             asked = asyncio.create_task(connection.results.run(NOTICE, []))
             await asyncio.sleep(0)
             time.sleep(0.3)  # noqa: ASYNC251  # the event loop must not see one before the other
             proxy.cut(reset=True)
             with pytest.raises(psycopg.OperationalError):
                 await asyncio.wait_for(asked, 5)
+            assert not asyncio.get_running_loop().remove_reader(descriptor)
 
     with asyncio.Runner(loop_factory=kind) as runner:
         runner.run(fail())
+
+
+@pytest.mark.proves("DATA-12")
+def test_a_read_that_loses_two_connections_is_not_asked_a_third_time(proxy: Proxy) -> None:
+    end_itself = Statement(select(func.pg_terminate_backend(func.pg_backend_pid())))
+
+    async def read() -> None:
+        database = Database(proxy.url("postgres"), pool_size=1)
+        database.ready = True
+        with pytest.raises(DatabaseUnavailable):
+            await Executor(database, asyncio.get_running_loop().time() + 10).run(end_itself, {})
+        await database.pool.close()
+
+    asyncio.run(read())
+    assert proxy.connections == 2
 
 
 def test_an_answer_that_comes_as_the_statement_is_given_up(
