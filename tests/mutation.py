@@ -93,7 +93,7 @@ SLOW = {  # on demand, because their tests wait for timeouts or create databases
     "database/old_rows.py": ["test_adopt"],
     "database/pool.py": ["test_pool", "test_failover"],
     "database/results.py": ["test_statement", "test_session"],
-    "database/schema.py": ["test_schema"],
+    "database/schema.py": ["test_schema_status", "test_schema"],
     "database/statement.py": ["test_statement", "test_tasks"],
     "http/body.py": ["test_errors", "test_hostile_http"],
     "server/protocol.py": ["test_hostile_http", "test_protocol"],
