@@ -3,25 +3,81 @@
 They are written as mutation.py prints them, without the line number.
 """
 
-_TABLE_DEFAULT = (
-    "SQLModel does not validate the rows of a table, and SQLAlchemy has None for what is not set: the default is"
-    " for type checkers"
-)
-
 SURVIVORS = {
-    "auth/keyset.py: 0.0 -> (1.0)": "a monotonic clock that is past 0 is past 1; twice",
-    "http/paths.py: \"\" -> ('XX')": "a path begins with a slash, and so with no root path of XX",
-    "http/errors.py: False -> None": "only its truth value is used",
-    "tasks/models.py: Field(default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity()])"
-    " -> (Field(primary_key=True, sa_type=BigInteger, sa_column_args=[Identity()]))": _TABLE_DEFAULT,
-    "tasks/models.py: Field(default=None, max_length=DESCRIPTION_MAX_LENGTH)"
-    " -> (Field(max_length=DESCRIPTION_MAX_LENGTH))": _TABLE_DEFAULT,
-    'tasks/models.py: Field(default=False, sa_column_kwargs={"server_default": text("false")})'
-    " -> (Field(sa_column_kwargs={'server_default': text('false')}))": _TABLE_DEFAULT,
-    "tasks/models.py: Field( default=None, nullable=False, sa_type=DateTime(timezone=True),"
-    ' sa_column_kwargs={"server_default": func.now()}, )'
-    " -> (Field(nullable=False, sa_type=DateTime(timezone=True),"
-    " sa_column_kwargs={'server_default': func.now()}))": f"{_TABLE_DEFAULT}; twice",
-    "tasks/routes.py: len(text) < 100 -> (len(text) <= 100)": "an id of 100 digits is too large either way",
-    "tasks/routes.py: 100 -> (101)": "an id of 100 digits is too large either way",
+    "only its truth value is used": [
+        "http/errors.py: False -> None",
+        "database/results.py: False -> None",
+        'database/schema.py: "" -> None',
+    ],
+    "it is overwritten before it is read": [
+        "database/results.py: -1 -> None",
+        "database/results.py: -1 -> (1)",
+        "database/results.py: 1 -> (2)",  # as an argument of recv(), too, which only looks
+        "database/results.py: False -> (True)",
+    ],
+    "a limit, or one more": [
+        "database/executor.py: 0.0 -> (1.0)",
+        "database/adoption.py: 10 -> (11)",
+        "database/adoption.py: 100_000 -> (100001)",
+        "database/adoption.py: 18 -> (19)",
+        "database/adoption_plan.py: 1000 -> (1001)",
+    ],
+    "the name of a column that is not used by its name": [
+        "database/adoption.py: f\"SELECT pg_get_indexdef(to_regclass('{INDEX}'))\""
+        " -> (f\"SELECT pg_get_indexdef(to_regclass('{INDEX}'))\" + 'XX')",
+        'database/adoption.py: f"{largest} + row_number() OVER (ORDER BY created_at, old_id, place)"'
+        " -> (f'{largest} + row_number() OVER (ORDER BY created_at, old_id, place)' + 'XX')",
+        'database/adoption_plan.py: f"SELECT EXISTS (SELECT FROM {found.table})"'
+        " -> (f'SELECT EXISTS (SELECT FROM {found.table})' + 'XX')",
+    ],
+    "only speed": [
+        "database/adoption.py: 0 -> (1)",  # of 1 row or none there is one batch
+        "database/adoption_plan.py: rows.select(found.table, at_once=True) -> (rows.select(found.table))",
+        "database/adoption_plan.py: rows.select(table, at_once=True) -> (rows.select(table))",
+        "database/adoption_plan.py: True -> (False)",
+        "database/old_rows.py: False -> (True)",
+        "database/old_rows.py: \"uuid\" -> ('uuidXX')",
+        "database/old_rows.py: \"boolean\" -> ('booleanXX')",
+    ],
+    "not used where there are no rows, or no owners": ["database/adoption_plan.py: 0 -> (1)"],
+    "no column that is known by its name has a quotation mark": [
+        "database/old_rows.py: '\"' -> ('\"XX')",
+        "database/old_rows.py: '\"\"' -> ('\"\"XX')",
+    ],
+    "0 is the only protocol that a TCP or Unix socket knows, and it has its own already": [
+        "database/results.py: 0 -> (1)",
+    ],
+    "the last result counts, whatever is left of an earlier query": [
+        "database/results.py: self._results.clear() -> pass"
+    ],
+    "wait() raises the same": ["database/results.py: raise -> pass"],
+    "a pause that makes a race with a server that stops less likely": [
+        "database/executor.py: 0.05 -> (1.05)",
+        "database/executor.py: await asyncio.sleep(LOST_PAUSE) -> pass",
+    ],
+    "the states are told apart, and have no values": ["database/schema.py: enum.auto() -> None"],
+    "there are two versions so far": ["database/schema.py: -1 -> (1)"],
+    "neither is the name of a type": ["database/schema.py: \"\" -> ('XX')"],
+    "a monotonic clock that is past 0 is past 1": [
+        "auth/keyset.py: 0.0 -> (1.0)",
+        "database/executor.py: 0.0 -> (1.0)",
+    ],
+    "a path begins with a slash, and so with no root path of XX": ["http/paths.py: \"\" -> ('XX')"],
+    "an id of 100 digits is too large either way": [
+        "tasks/routes.py: len(text) < 100 -> (len(text) <= 100)",
+        "tasks/routes.py: 100 -> (101)",
+    ],
+    "SQLModel does not validate the rows of a table, and SQLAlchemy has None for what is not set: the default is"
+    " for type checkers": [
+        "tasks/models.py: Field(default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity()])"
+        " -> (Field(primary_key=True, sa_type=BigInteger, sa_column_args=[Identity()]))",
+        "tasks/models.py: Field(default=None, max_length=DESCRIPTION_MAX_LENGTH)"
+        " -> (Field(max_length=DESCRIPTION_MAX_LENGTH))",
+        'tasks/models.py: Field(default=False, sa_column_kwargs={"server_default": text("false")})'
+        " -> (Field(sa_column_kwargs={'server_default': text('false')}))",
+        "tasks/models.py: Field( default=None, nullable=False, sa_type=DateTime(timezone=True),"
+        ' sa_column_kwargs={"server_default": func.now()}, )'
+        " -> (Field(nullable=False, sa_type=DateTime(timezone=True),"
+        " sa_column_kwargs={'server_default': func.now()}))",
+    ],
 }
