@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.test_schema import CREATE_ALL, NEWEST
 from todo_backend.auth import tokens
 from todo_backend.cli.adopt import adopt
 from todo_backend.database import adoption, adoption_plan, upgrade
+from todo_backend.database.timeouts import DATABASE_TIMEOUT
 from todo_backend.settings import CannotStart
 from todo_backend.tasks.models import DESCRIPTION_MAX_LENGTH, MAX_ID, TITLE_MAX_LENGTH, TaskCreate
 
@@ -32,6 +34,8 @@ CAMEL_CASE = """
         id uuid PRIMARY KEY DEFAULT gen_random_uuid(), "ownerId" varchar(36), title varchar(255), description text,
         "isCompleted" boolean, priority priority DEFAULT 'low', "createdAt" timestamptz);
 """
+
+CHANGED = "public.tasks has changed since the plan was made. Stop the other backend, and run this again."
 
 
 def run_adopt(folder: Path, here: Database, *arguments: str, url: str = "") -> subprocess.CompletedProcess[str]:
@@ -135,7 +139,7 @@ def test_the_question(tmp_path: Path, here: Database, answer: str, code: int) ->
     shown += os.read(terminal, 65536)
     os.close(terminal)
     if answer == "n":
-        assert b"Nothing has been changed." in shown
+        assert b"Nothing has been changed.\r\n" in shown
         assert snapshot(here.url) == before
     else:
         assert b"100%" in shown
@@ -183,7 +187,11 @@ def test_the_table_of_create_all(tmp_path: Path, here: Database) -> None:
     before = here.execute("SELECT ctid, xmin, t::text FROM tasks AS t")
     ended = run_adopt(tmp_path, here, "--yes")
     end = "2 rows came over. 1 row stayed in public.tasks_before_adopt. Start the service.\n"
-    assert (ended.returncode, ended.stdout[-len(end) :]) == (0, end)
+    assert (ended.returncode, ended.stdout[-len(end) :], ended.stderr) == (0, end, "Taking the rows over\n")
+    for column in ("created_at", "updated_at"):
+        kind = "timestamp without time zone"
+        assert f" {kind}  {column}, read as UTC; null becomes the time of this command\n" in ended.stdout
+    assert " boolean                      completed; null becomes false\n" in ended.stdout
     assert here.execute("SELECT ctid, xmin, t::text FROM tasks_before_adopt AS t") == before
     assert tasks(here) == [(1, "u", "x", None, False), (42, "v", "z", "", True)]
     assert here.execute("SELECT created_at, updated_at FROM tasks WHERE id = 1") == [
@@ -290,7 +298,18 @@ def test_a_table_that_has_nothing_of_ours(tmp_path: Path, here: Database) -> Non
     here.execute("CREATE TABLE tasks (name text); INSERT INTO tasks VALUES ('x')")
     ended = run_adopt(tmp_path, here, "--yes")
     assert ended.returncode == 0
-    assert ended.stdout.endswith("""\
+    assert (
+        ended.stdout
+        == """\
+The table public.tasks was made by another program. It has 1 row.
+
+  name    text  stays in the old table
+  (none)        id: a new number, in the order of creation
+  (none)        user_id: no row can come over without it
+  (none)        title: no row can come over without it
+  (none)        description: null
+  (none)        completed: false
+  (none)        created_at: the time of this command
   (none)        updated_at: the time of this command
 
 0 rows can come over.
@@ -300,7 +319,8 @@ To take these over too, correct them before you go on: a later run does not take
 The old table is kept whole, and renamed to public.tasks_before_adopt.
 Stop the other backend before you go on.
 0 rows came over. 1 row stayed in public.tasks_before_adopt. Start the service.
-""")
+"""
+    )
     assert "table" not in here.start()
     assert (tasks(here), here.execute("SELECT * FROM tasks_before_adopt")) == ([], [("x",)])
 
@@ -311,6 +331,7 @@ def test_ours_that_lacks_a_column_is_made_anew(tmp_path: Path, here: Database) -
     here.execute("INSERT INTO tasks (user_id, title) VALUES ('u', 'x'); ALTER TABLE tasks DROP COLUMN completed")
     ended = run_adopt(tmp_path, here, "--yes")
     assert ended.stdout.startswith("The table public.tasks lacks the column completed, boolean. It has 1 row.\n")
+    assert ended.stdout.endswith("\n1 row came over. Start the service.\n")
     assert tasks(here) == [(1, "u", "x", None, False)]
     assert "table" not in here.start()
 
@@ -614,6 +635,31 @@ def test_a_table_in_use_is_waited_for_and_then_told(here: Database, monkeypatch:
 
 
 @pytest.mark.proves("ADOPT-4")
+def test_a_statement_may_take_as_long_as_adopt_says(here: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour, and not the seconds of a request: here it is less."""
+    monkeypatch.setattr("todo_backend.cli.adopt.STATEMENT_TIMEOUT", 0.5)
+    here.execute(CREATE_ALL)
+    with psycopg.connect(here.url) as other:
+        other.execute("SELECT FROM tasks")
+        began = time.monotonic()
+        assert refusal(here).startswith("no answer in time")
+        assert time.monotonic() - began < DATABASE_TIMEOUT / 2
+
+
+@pytest.mark.proves("ADOPT-5")
+def test_a_row_that_is_under_way_is_seen(here: Database, database: str) -> None:
+    """Whatever the isolation level of the database, which may show adopt what was there before it waited."""
+    here.execute(f"{CREATE_ALL}; ALTER DATABASE {database} SET default_transaction_isolation = 'repeatable read'")
+    with psycopg.connect(here.url) as other, ThreadPoolExecutor() as threads:
+        other.execute("INSERT INTO tasks VALUES (2, 'v', 'y', NULL, true, now(), now())")
+        adopting = threads.submit(adopt, here.url, yes=True)
+        waiting = f"{WAITING} AND datname = current_database()"
+        wait_until(lambda: here.execute(waiting) == [(1,)])
+        other.commit()
+        assert str(adopting.exception(10)) == CHANGED
+
+
+@pytest.mark.proves("ADOPT-4")
 def test_an_upgrade_of_the_tables_is_waited_for(here: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that starts meanwhile would make the table that it does not find."""
     monkeypatch.setattr(adoption, "LOCK_TIMEOUT", 1)
@@ -621,9 +667,6 @@ def test_an_upgrade_of_the_tables_is_waited_for(here: Database, monkeypatch: pyt
     with here.connect() as other:
         upgrade.lock(other)
         assert refusal(here) == "Another program uses the table tasks. Stop it, and run this again."
-
-
-CHANGED = "public.tasks has changed since the plan was made. Stop the other backend, and run this again."
 
 
 @pytest.mark.proves("ADOPT-5")
