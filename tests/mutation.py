@@ -5,7 +5,7 @@ process; cosmic-ray has only one copy of the sources. Here each worker has a cop
 place of a file, and runs that file's tests until one fails, those first that failed last: neighbours fail alike.
 
 .mutation/ has the results, so that killed mutants are not tried again until the file changes. Annotations,
-docstrings, log messages and `frozen=True`, which only keeps programmers from a mistake, are not mutated.
+docstrings, log statements and the options of dataclasses, which change nothing that a user sees, are not mutated.
 """
 
 import ast
@@ -205,7 +205,7 @@ def replaced(node: ast.AST, **fields: object) -> ast.AST:
 
 def nodes(node: ast.AST) -> Iterator[ast.AST]:
     """Yield every node that may be mutated."""
-    if isinstance(node, ast.Call) and ast.unparse(node).startswith(("log.", "logging.", "dataclass(frozen=True)")):
+    if isinstance(node, ast.Call | ast.Expr) and ast.unparse(node).startswith(("log.", "logging.", "dataclass(")):
         return
     yield node
     if isinstance(node, ast.JoinedStr):

@@ -163,6 +163,8 @@ def test_another_key_set_is_named(tmp_path: Path, issuer: str, key_set: Callable
     assert rows(check(tmp_path, token, BETTER_AUTH_URL=issuer))["Token"].startswith("ok ")
     alone = check(tmp_path, token)
     assert says(alone, HINTS["algorithm"])
+    without_secret = check(tmp_path, make(GOOD), BETTER_AUTH_URL=issuer, BETTER_AUTH_SECRET="")
+    assert says(without_secret, HINTS["no secret"])
 
 
 @pytest.mark.proves("BA-6", "BA-10")

@@ -507,6 +507,13 @@ def test_a_preflight_for_another_method_is_rejected(anonymous: httpx2.Client) ->
     assert anonymous.options("/api/tasks", headers=headers).status_code == 400
 
 
+@pytest.mark.proves("CORS-3")
+def test_a_preflight_of_another_origin_is_told_why(anonymous: httpx2.Client) -> None:
+    headers = {"Origin": "https://other.example", "Access-Control-Request-Method": "GET"}
+    answer = anonymous.options("/api/tasks", headers=headers)
+    assert (answer.status_code, answer.json()) == (400, {"detail": "Origin not allowed"})
+
+
 PREFLIGHT = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "traceparent"}
 
 
