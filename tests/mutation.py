@@ -44,7 +44,7 @@ OPTIONS = [
     "-x",
     "--failed-first",
     # Plugins that these tests do not need, and that are slow to import.
-    *(f"-pno:{name}" for name in ("xdist", "hypothesispytest", "anyio", "platformdirs")),
+    *(f"-pno:{name}" for name in ("hypothesispytest", "anyio", "platformdirs")),
     "--assert=plain",  # explanations of long values take longer than their tests
     "--tb=no",
 ]
