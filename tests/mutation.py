@@ -4,8 +4,9 @@ mutmut 3 finds the code that a test reaches only in the process of the test, and
 process; cosmic-ray has only one copy of the sources. Here each worker has a copy of the repository. It changes one
 place of a file, and runs that file's tests until one fails, those first that failed last: neighbours fail alike.
 
-.mutation/ has the results, so that killed mutants are not tried again until the file changes. Annotations,
-docstrings, log statements and the options of dataclasses, which change nothing that a user sees, are not mutated.
+.mutation/ has the results: what was killed, or is explained in survivors.py, is not tried again until the file
+changes. Annotations, docstrings, log statements and the options of dataclasses, which change nothing that a user
+sees, are not mutated.
 """
 
 import ast
@@ -323,7 +324,7 @@ def try_all(file: str, workplaces: SimpleQueue[Workplace]) -> list[Mutant]:
     workplaces.put(workplace)
 
     def attempt(mutant: Mutant) -> None:
-        if not known.get(mutant.key):
+        if mutant.key not in known or not (known[mutant.key] or is_explained(mutant)):
             workplace = workplaces.get()
             known[mutant.key] = workplace.notices(file, mutant.apply(source), limit)
             workplaces.put(workplace)
