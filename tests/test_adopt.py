@@ -60,6 +60,11 @@ def plan_of(here: Database) -> adoption_plan.Plan:
     return plan
 
 
+def wait_for_a_lock(here: Database) -> None:
+    """Wait until a statement in the database waits for a lock."""
+    wait_until(lambda: here.execute(f"{WAITING} AND datname = current_database()") == [(1,)])
+
+
 def tasks(here: Database, columns: str = "id, user_id, title, description, completed") -> list[tuple[object, ...]]:
     return here.execute(f"SELECT {columns} FROM tasks ORDER BY id")
 
@@ -653,8 +658,7 @@ def test_a_row_that_is_under_way_is_seen(here: Database, database: str) -> None:
     with psycopg.connect(here.url) as other, ThreadPoolExecutor() as threads:
         other.execute("INSERT INTO tasks VALUES (2, 'v', 'y', NULL, true, now(), now())")
         adopting = threads.submit(adopt, here.url, yes=True)
-        waiting = f"{WAITING} AND datname = current_database()"
-        wait_until(lambda: here.execute(waiting) == [(1,)])
+        wait_for_a_lock(here)
         other.commit()
         assert str(adopting.exception(10)) == CHANGED
 
@@ -695,8 +699,7 @@ def test_a_change_that_is_under_way_is_waited_for(here: Database) -> None:
     with here.connect() as connection, psycopg.connect(here.url) as other, ThreadPoolExecutor() as threads:
         other.execute("ALTER TABLE tasks ADD COLUMN priority int")
         taking = threads.submit(adoption.take_over, connection, plan, lambda _: None)
-        waiting = f"{WAITING} AND datname = current_database()"
-        wait_until(lambda: here.execute(waiting) == [(1,)])
+        wait_for_a_lock(here)
         other.commit()
         assert str(taking.exception(10)) == CHANGED
 
