@@ -16,6 +16,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.frontend import FOLDER, free_port, require
 from tests.service import SECRET, Service, invoke
@@ -157,9 +158,10 @@ def test_another_issuer_is_shown_with_the_expected_one(
 def test_another_key_set_is_named(tmp_path: Path, issuer: str, key_set: Callable[[object], str]) -> None:
     other = key_set({"keys": KEYS[1:2]})
     token = jwt.encode(GOOD | {"iss": issuer, "aud": issuer}, EDDSA, "EdDSA", {"kid": "1"})
-    forged = jwt.encode(GOOD, generate_private_key(SECP256R1()), "ES256", {"kid": "1"})
-    for refused in check(tmp_path, token, BETTER_AUTH_URL=other), check(tmp_path, forged, BETTER_AUTH_URL=issuer):
-        assert says(refused, HINTS["key set"])
+    lacking = jwt.encode(GOOD, generate_private_key(SECP256R1()), "ES256", {"kid": "1"})
+    forged = jwt.encode(GOOD, Ed25519PrivateKey.generate(), "EdDSA", {"kid": "1"})
+    for refused, url in (token, other), (lacking, issuer), (forged, issuer):
+        assert says(check(tmp_path, refused, BETTER_AUTH_URL=url), HINTS["key set"])
     assert rows(check(tmp_path, token, BETTER_AUTH_URL=issuer))["Token"].startswith("ok ")
     alone = check(tmp_path, token)
     assert says(alone, HINTS["algorithm"])

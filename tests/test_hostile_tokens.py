@@ -161,6 +161,7 @@ NO_TIMES: list[object] = [
     -math.inf,
     10**400,
     2**53,
+    -(2**53),
 ]
 NO_USERS: list[object] = [
     None,

@@ -518,6 +518,30 @@ def test_a_key_that_is_gone_when_its_signature_did_not_match(counting: KeyServer
     asyncio.run(live())
 
 
+@pytest.mark.proves("BA-3")
+def test_a_request_waits_for_a_key_set_once(counting: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits for a fetch because the set is old, and for the same one because a signature does not match."""
+    monkeypatch.setattr(keyset, "STALE_WAIT", 0.6)
+    for module in (keyset, verifier_module):
+        monkeypatch.setattr(module, "JWKS_WAIT", 1.0)
+    good, forged = (jwt.encode(GOOD, key, "EdDSA", {"kid": "1"}) for key in (EDDSA, Ed25519PrivateKey.generate()))
+
+    async def live() -> None:
+        verifier = Verifier(SECRET.encode(), Issuer.better_auth(counting.url))
+        with pytest.raises(InvalidToken, match="iss claim"):
+            await verifier.verify(good)
+        assert verifier._key_set
+        verifier._key_set._stale_at = verifier._key_set._next_fetch = 0.0
+        counting.delay = 3
+        began = time.monotonic()
+        with pytest.raises(KeySetUnavailable):
+            await verifier.verify(forged)
+        assert 0.9 < time.monotonic() - began < 1.4  # and 1.6 if it waited twice
+
+    asyncio.run(live())
+    assert counting.fetches == 2
+
+
 @pytest.mark.proves("BA-3", "DATA-5")
 def test_a_503_comes_within_10_seconds_after_a_wait_for_the_key_set(
     tmp_path: Path, counting: KeyServer, proxy: Proxy
