@@ -5,8 +5,8 @@ process; cosmic-ray has only one copy of the sources. Here each worker has a cop
 place of a file, and runs that file's tests until one fails, those first that failed last: neighbours fail alike.
 
 .mutation/ has the results: what was killed, or is explained in survivors.py, is not tried again until the file
-changes. Annotations, docstrings, log statements and the options of dataclasses, which change nothing that a user
-sees, are not mutated.
+changes. Annotations, type aliases, docstrings, log statements and the options of dataclasses, which change nothing
+that a user sees, are not mutated.
 """
 
 import ast
@@ -127,6 +127,7 @@ OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitOr: ast.BitAnd,
 }
 
+TYPES = ("Any", "Callable[", "Iterable[", "TypeVar(", "dict[")  # what a type alias begins with
 NEGATED = (ast.Compare, ast.UnaryOp)  # elsewhere
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -211,6 +212,8 @@ def replaced(node: ast.AST, **fields: object) -> ast.AST:
 def nodes(node: ast.AST) -> Iterator[ast.AST]:
     """Yield every node that may be mutated."""
     if isinstance(node, ast.Call | ast.Expr) and ast.unparse(node).startswith(("log.", "logging.", "dataclass(")):
+        return
+    if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith(TYPES):
         return
     yield node
     if isinstance(node, ast.JoinedStr):

@@ -193,6 +193,8 @@ Word = Annotated[str, Depends(of_request)]
 async def known(name: str, word: Word, limit: int = 3, kind: Literal["a", "b"] = "a", *, needed: str) -> Response:
     if name == "teapot":
         raise HTTPException(418, "A teapot", {"X-Word": word})
+    if name == "broken":
+        raise HTTPException(500, "Broken")
     if name == "bug":
         raise ZeroDivisionError
     return JSONResponse([name, word, limit, kind, needed])
@@ -246,9 +248,14 @@ async def a_convertor(name: str) -> Response:
     return JSONResponse(name)
 
 
-@app.get("/unknown/model/{name}")
-async def a_model(name: str) -> dict[str, str]:
+@app.get("/unknown/dictionary/{name}")
+async def a_dictionary(name: str) -> dict[str, str]:
     return {"name": name}
+
+
+@app.get("/unknown/model/{name}")
+async def a_model(name: str) -> TaskCreate:
+    return TaskCreate(title=name)
 
 
 @app.get("/unknown/thread/{name}")
@@ -307,10 +314,16 @@ app.include_router(words)
 def ask(
     app: FastAPI, method: str, path: str, *, json: Any = None, headers: dict[str, str] | None = None
 ) -> httpx2.Response:
+    """Return the answer to a request; a header that is empty is left out."""
+
     async def asked() -> httpx2.Response:
         transport = httpx2.ASGITransport(app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://service") as client:
-            return await client.request(method, path, json=json, headers=headers)
+            request = client.build_request(method, path, json=json, headers=headers)
+            for name, value in (headers or {}).items():
+                if not value:
+                    del request.headers[name]
+            return await client.send(request)
 
     return asyncio.run(asked())
 
@@ -339,15 +352,18 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def test_an_endpoint_gets_its_arguments(calls: list[dict[str, Any]]) -> None:
     assert ask(app, "GET", "/known/x?needed=y&limit=5&kind=b").json() == ["x", "x", 5, "b", "y"]
     assert ask(app, "GET", "/known/%E2%82%AC?needed=&needed=y").json() == ["\u20ac", "\u20ac", 3, "a", "y"]
-    assert ask(app, "POST", "/known/x", json={"title": " a "}).json() == ["x", "a"]
+    for content_type in "application/json", "Application/JSON ; charset=utf-8":
+        headers = {"Content-Type": content_type}
+        assert ask(app, "POST", "/known/x", json={"title": " a "}, headers=headers).json() == ["x", "a"]
     assert calls[0] == {"name": "x", "word": "x", "limit": 5, "kind": "b", "needed": "y"}
-    assert len(calls) == 3
+    assert len(calls) == 4
 
 
 @pytest.mark.parametrize("path", ["/known/x", "/known/x?needed=y&limit=z", "/known/x?needed=y&kind=c"])
 def test_fastapi_answers_what_is_not_valid(calls: list[dict[str, Any]], path: str) -> None:
     assert ask(app, "GET", path).status_code == 422
-    assert ask(app, "POST", path).status_code == 422
+    for headers in {}, {"Content-Type": "application/json", "Content-Length": ""}:
+        assert ask(app, "POST", path, headers=headers).status_code == 422
     assert not calls
 
 
@@ -361,6 +377,18 @@ def test_an_exception_has_the_handler_of_the_application(calls: list[dict[str, A
     assert len(calls) == 1
     with pytest.raises(ZeroDivisionError):
         ask(app, "GET", "/known/bug?needed=y")
+
+
+@pytest.mark.parametrize("key", [500, Exception])
+def test_a_handler_of_unexpected_exceptions_is_left_to_starlette(
+    calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, key: int | type[Exception]
+) -> None:
+    """Its ServerErrorMiddleware raises them again, and never sees an HTTPException, whatever its status."""
+    monkeypatch.setitem(app.exception_handlers, key, lambda _request, _error: Response("handled", 500))
+    with pytest.raises(ZeroDivisionError):
+        ask(app, "GET", "/known/bug?needed=y")
+    assert ask(app, "GET", "/known/broken?needed=y").json() == {"detail": "Broken"}
+    assert len(calls) == 1
 
 
 def test_it_steps_aside_for_overrides_and_telemetry(

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TypeVar
 
-import psycopg
 import typer
 from psycopg.errors import LockNotAvailable
+from psycopg.sql import Identifier
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -16,13 +16,13 @@ from todo_backend.database.adoption import take_over
 from todo_backend.database.adoption_plan import OLD_TABLE, CannotAdopt, Fault, Plan, describe_other_table, make_plan
 from todo_backend.database.engine import create_engine
 from todo_backend.database.failures import explain
-from todo_backend.database.old_rows import COLUMNS, quote
+from todo_backend.database.old_rows import COLUMNS
 from todo_backend.database.pool import ConnectionPool
 from todo_backend.server.loop import SelectorEventLoop
 
 Result = TypeVar("Result")
 
-STATEMENT_TIMEOUT = 60 * 60.0  # seconds; a statement reads the old table through, or moves a part of its rows
+STATEMENT_TIMEOUT = 3600.0  # seconds; a statement reads the old table through, or moves a part of its rows
 
 _NOW = "the time of this command"
 # What our columns hold where there is no such column in the old table.
@@ -68,8 +68,8 @@ async def _in_transaction(url: str, work: Callable[[Connection], Result]) -> Res
         # After waiting for a lock, it has to see what others have done.
         async with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
             return await connection.run_sync(work)
-    except (DBAPIError, psycopg.Error) as error:
-        if isinstance(getattr(error, "orig", error), LockNotAvailable):
+    except DBAPIError as error:
+        if isinstance(error.orig, LockNotAvailable):
             raise CannotAdopt("Another program uses the table tasks. Stop it, and run this again.") from error
         # It is all or nothing. Which one is unknown if the connection was lost during the commit.
         raise CannotAdopt(f"{explain(error)}. Run this again to see what is there.") from error
@@ -95,7 +95,7 @@ def _describe(plan: Plan) -> Iterator[str]:
         yield f"{plan.numbering:,} of them get new ids, from {plan.largest + 1} on, in the order of creation."
     if plan.owners:
         yield "Each user sees only rows with their own id in Better Auth. If its users are in this database, try:\n"
-        owner = _printable(quote(str(plan.rows.sources["user_id"])))
+        owner = _printable(Identifier(str(plan.rows.sources["user_id"])).as_string())
         users = '(SELECT id::text FROM "user")'
         yield f"  SELECT DISTINCT {owner} FROM {plan.found.table} WHERE {owner}::text NOT IN {users};\n"  # noqa: S608  # to be read
     for fault in plan.faults:
@@ -118,7 +118,7 @@ def _describe_columns(plan: Plan) -> Iterator[str]:
     ]
     missing = [column for column in COLUMNS if column not in targets.values()]
     lines += [("(none)", "", f"{column}: {_DEFAULTS[column]}") for column in missing]
-    names, kinds, _ = (max(map(len, cells)) for cells in zip(*lines, strict=True))
+    names, kinds = (max(len(line[place]) for line in lines) for place in (0, 1))
     for name, kind, target in lines:
         yield f"  {name:<{names}}  {kind:<{kinds}}  {target}"
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from psycopg.sql import Identifier
+
 from todo_backend.auth.tokens import MAX_USER_ID_LENGTH
 from todo_backend.database.schema import Schema
 from todo_backend.tasks.models import DESCRIPTION_MAX_LENGTH, MAX_ID, TITLE_MAX_LENGTH
@@ -117,7 +119,7 @@ class OldRows:
 
     def _value(self, column: str) -> str:
         source = self.sources[column]
-        return f"old.{quote(source)}" if source else "NULL"
+        return f"old.{Identifier(source).as_string()}" if source else "NULL"
 
     def _text(self, column: str) -> str:
         return f"{self._value(column)}::text"
@@ -126,7 +128,7 @@ class OldRows:
         return f"{self._value(column)} IS NOT NULL"
 
     def _old_id(self) -> str:
-        return self._value("id") if self._type("id") in (*_INTEGERS, "uuid") else self._text("id")
+        return self._value("id") if self.keeps_ids else self._text("id")
 
     def _id(self) -> str:
         if not self.keeps_ids:
@@ -139,8 +141,6 @@ class OldRows:
 
     def _completed(self) -> str:
         value = self._value("completed")
-        if self._type("completed") == "boolean":
-            return value
         if self._type("completed") in _NUMBERS:
             return f"{value} <> 0"
         word = f"lower(btrim({value}::text))"
@@ -157,11 +157,6 @@ class OldRows:
                 return f"CASE WHEN {value} BETWEEN {_DATES} THEN {value}::timestamp AT TIME ZONE 'UTC' END"
         zone = f"CASE WHEN {value}::text ~* {_HAS_ZONE} THEN '' ELSE ' UTC' END"
         return f"CASE WHEN {value}::text ~* {_ISO_8601} THEN ({value}::text || {zone})::timestamptz END"
-
-
-def quote(name: str) -> str:
-    """Return a name as SQL quotes it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _source(column: str, names: Mapping[str, object]) -> str | None:
