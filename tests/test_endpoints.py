@@ -309,6 +309,7 @@ async def a_body_size(body: TaskCreate) -> Response:
 
 
 app.include_router(words)
+app.host("elsewhere.example", JSONResponse("elsewhere"))  # a route without a path
 
 
 def ask(
@@ -333,6 +334,8 @@ def test_what_it_does_not_know_is_left_to_fastapi() -> None:
         "known",
         "known_body",
     }
+    for host, status in ("elsewhere.example", 200), ("service", 404):
+        assert ask(app, "GET", "/nowhere", headers={"Host": host}).status_code == status
 
 
 @pytest.fixture

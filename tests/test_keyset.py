@@ -6,6 +6,7 @@ import html
 import http.server
 import json
 import math
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -602,6 +603,20 @@ def test_a_key_set_that_does_not_come_is_not_waited_for(
     counting.delay = 3
     with pytest.raises(NoKeySet, match=r"^no answer in time$"):
         asyncio.run(fetch(counting.url + PATH))
+
+
+@pytest.mark.proves("BA-3")
+def test_a_host_that_does_not_accept_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert keyset.CONNECT_TIMEOUT == 10
+    monkeypatch.setattr(keyset, "CONNECT_TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as clients:
+        for _ in range(3):  # what its queue holds, and more
+            clients.enter_context(client := socket.socket()).setblocking(False)
+            client.connect_ex(server.getsockname())
+        began = time.monotonic()
+        with pytest.raises(NoKeySet, match=r"^no answer in time$"):
+            asyncio.run(fetch(f"http://127.0.0.1:{server.getsockname()[1]}"))
+        assert time.monotonic() - began < 3
 
 
 @pytest.mark.proves("BA-3")
