@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import httpx2
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -471,6 +472,16 @@ def test_a_bug_in_the_fetch_is_not_an_unavailable_key_set(monkeypatch: pytest.Mo
         asyncio.run(KeySet("somewhere", on_change=lambda: None).find("1", "EdDSA"))
 
 
+@pytest.mark.proves("BA-3")
+def test_a_bug_in_the_client_is_not_an_unavailable_key_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> None:
+        raise ExceptionGroup("somewhere", [AssertionError()])
+
+    monkeypatch.setattr(httpx2.AsyncClient, "get", fail)
+    with pytest.raises(ExceptionGroup, match="somewhere"):
+        asyncio.run(fetch("http://localhost"))
+
+
 @pytest.mark.proves("BA-3", "AUTH-9")
 @pytest.mark.parametrize("key_id", ["1", None])
 def test_a_key_id_that_comes_again_with_another_key(counting: KeyServer, clock: Clock, key_id: str | None) -> None:
@@ -633,7 +644,7 @@ def test_the_timeouts_together_keep_the_promise() -> None:
     ("variable", "value", "reason"),
     [
         ("ALL_PROXY", "socks5://127.0.0.1:1", "^HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or NO_PROXY cannot be used$"),
-        ("SSL_CERT_FILE", "/nowhere", "^SSL_CERT_FILE cannot be used: .*No such file"),
+        ("SSL_CERT_FILE", "/nowhere", r"^SSL_CERT_FILE cannot be used: \[Errno 2\] No such file or directory$"),
     ],
 )
 def test_a_proxy_or_certificates_that_are_not_there_are_told(

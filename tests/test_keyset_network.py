@@ -177,6 +177,8 @@ def test_a_proxy_leads_to_the_key_set(
         ("all_proxy", "socks://127.0.0.1:1"),
         ("HTTPS_PROXY", "http://me:made-up-password/1@proxy.example"),
         ("HTTP_PROXY", "http://[::1"),
+        ("HTTP_PROXY", "ftp://proxy.example"),
+        ("HTTP_PROXY", "http://127.0.0.1:99999"),
         ("NO_PROXY", "xn--mnchen-3ya.example"),  # findings/httpx2-no-proxy-punycode.sh
     ],
 )

@@ -25,6 +25,8 @@ COOLDOWN = 10.0  # the same with a key set, so that made-up key ids do not cause
 MAX_AGE = 300.0  # seconds until a key set is fetched again, so that a withdrawn key does not stay valid
 MAX_REDIRECTS = 5
 
+_BAD_PROXIES = "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or NO_PROXY cannot be used"
+
 
 class KeySetUnavailable(TodoError):
     status = 503
@@ -141,14 +143,18 @@ async def fetch(url: str) -> "list[jwt.PyJWK]":
     except OSError as error:
         raise NoKeySet(f"SSL_CERT_FILE cannot be used: {_first_line(error)}", "certificates") from error
     except (httpx2.InvalidURL, ImportError, ValueError) as error:  # its text may have a part of a proxy's password
-        raise NoKeySet("HTTP_PROXY, HTTPS_PROXY, ALL_PROXY or NO_PROXY cannot be used", "proxies") from error
+        raise NoKeySet(_BAD_PROXIES, "proxies") from error
     try:
         async with asyncio.timeout(JWKS_TIMEOUT), client:
             response = await client.get(url)
             for _ in range(MAX_REDIRECTS):
                 if response.next_request and response.next_request.url.origin == response.url.origin:
                     response = await client.send(response.next_request)
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+    except ExceptionGroup as error:  # of anyio, for a port over 65535: that of a proxy, because ours was validated
+        if error.subgroup(OverflowError) is None:
+            raise
+        raise NoKeySet(_BAD_PROXIES, "proxies") from error
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
         hint = "certificate" if _is_certificate_error(error) else "tls" if "[SSL: " in str(error) else "unreachable"
         raise NoKeySet(_first_line(error) or "no answer in time", hint) from error
     if response.has_redirect_location:
