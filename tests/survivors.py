@@ -88,12 +88,13 @@ SURVIVORS = {
     ],
     "SQLModel does not validate the rows of a table, and SQLAlchemy has None for what is not set: the default is"
     " for type checkers": [
-        "tasks/models.py: Field(default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity()])"
-        " -> (Field(primary_key=True, sa_type=BigInteger, sa_column_args=[Identity()]))",
-        "tasks/models.py: Field(default=None, max_length=DESCRIPTION_MAX_LENGTH)"
-        " -> (Field(max_length=DESCRIPTION_MAX_LENGTH))",
+        "tasks/models.py: Field( default=None, primary_key=True, sa_type=BigInteger,"
+        " sa_column_args=[Identity(maxvalue=MAX_ID)] )"
+        " -> (Field(primary_key=True, sa_type=BigInteger, sa_column_args=[Identity(maxvalue=MAX_ID)]))",
         'tasks/models.py: Field(default=False, sa_column_kwargs={"server_default": text("false")})'
         " -> (Field(sa_column_kwargs={'server_default': text('false')}))",
+        "tasks/models.py: Field(default=None, max_length=DESCRIPTION_MAX_LENGTH)"
+        " -> (Field(max_length=DESCRIPTION_MAX_LENGTH))",
         "tasks/models.py: Field( default=None, nullable=False, sa_type=DateTime(timezone=True),"
         ' sa_column_kwargs={"server_default": func.now()}, )'
         " -> (Field(nullable=False, sa_type=DateTime(timezone=True),"

@@ -100,6 +100,7 @@ def test_a_route_with_a_session(client: httpx2.Client, proxy: Proxy) -> None:
     """More of them than there are connections: each gives its connection back."""
     added = [client.post("/api/add_task", params={"title": str(number)}).json() for number in range(2 * POOL)]
     tasks = client.get("/api/tasks").json()
+    assert {task["completed"] for task in tasks} == {False}
     assert [TaskRead.model_validate(task) for task in added] == [TaskRead.model_validate(task) for task in tasks]
     assert client.post("/api/forget_to_commit").status_code == 200
     assert client.post("/api/undo").json() == len(added)
