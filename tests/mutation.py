@@ -112,7 +112,7 @@ SLOW = {  # on demand, because their tests wait for timeouts or create databases
     "database/results.py": ["test_statement", "test_session"],
     "database/schema.py": ["test_schema_status", "test_schema"],
     "database/statement.py": ["test_statement", "test_tasks"],
-    "http/body.py": ["test_errors", "test_hostile_http"],
+    "http/body.py": ["test_endpoints", "test_errors", "test_hostile_http"],
     "server/protocol.py": ["test_hostile_http", "test_protocol"],
 }
 

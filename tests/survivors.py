@@ -5,6 +5,7 @@ They are written as mutation.py prints them, without the line number.
 
 SURVIVORS = {
     "only its truth value is used": [
+        "http/body.py: False -> None",
         "http/errors.py: False -> None",
         "database/results.py: False -> None",
         'database/schema.py: "" -> None',
@@ -21,6 +22,7 @@ SURVIVORS = {
         "auth/keyset.py: \"\" -> ('XX')",
     ],
     "a limit, or one more": [
+        "http/body.py: 0 -> (1)",  # bytes; as the place of a JSON error, nobody is told
         "database/executor.py: 0.0 -> (1.0)",
         "database/adoption.py: 10 -> (11)",
         "database/adoption.py: 100_000 -> (100001)",
@@ -51,6 +53,7 @@ SURVIVORS = {
     "the last result counts, whatever is left of an earlier query": [
         "database/results.py: self._results.clear() -> pass"
     ],
+    "the text that is not JSON is not told": ["http/body.py: \"\" -> ('XX')"],
     "wait() raises the same": ["database/results.py: raise -> pass"],
     "a pause that makes a race with a server that stops less likely": [
         "database/executor.py: 0.05 -> (1.05)",

@@ -393,21 +393,34 @@ def test_a_request_that_a_stop_cuts_off_is_answered() -> None:
     assert json.loads(body["body"]) == {"detail": "The service is stopping"}
 
 
-def test_after_the_body_comes_what_the_server_says() -> None:
-    """As ASGI has it: that the client has left, for example."""
-    messages: list[Message] = [{"type": "http.disconnect"}, {"type": "http.request", "body": b"x"}]
+def received_through_the_limit(*messages: Message) -> list[Message]:
+    """Return the two messages that the application gets if the server has these; none if it is not called."""
+    left = list(messages)
     received: list[Message] = []
 
     async def receive() -> Message:
-        return messages.pop()
+        return left.pop(0)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         received.extend([await receive(), await receive()])
 
-    scope = {"type": "http", "headers": [(b"content-length", b"1")]}
+    scope = {"type": "http", "headers": [(b"transfer-encoding", b"chunked")]}
     asyncio.run(BodyLimitMiddleware(app)(scope, receive, into([])))
-    assert [message["type"] for message in received] == ["http.request", "http.disconnect"]
-    assert received[0]["body"] == b"x"
+    return received
+
+
+def test_after_the_body_comes_what_the_server_says() -> None:
+    """As ASGI has it: that the client has left, for example. An empty body may be left out."""
+    left = {"type": "http.disconnect"}
+    for first, body in ({"body": b"x"}, b"x"), ({}, b""):
+        received = received_through_the_limit({"type": "http.request"} | first, left)
+        assert received == [{"type": "http.request", "body": body, "more_body": False}, left]
+
+
+def test_a_client_that_leaves_within_its_body_has_done_nothing() -> None:
+    """Though what has arrived may be a whole one by itself."""
+    part = {"type": "http.request", "body": b'{"title": "x"}', "more_body": True}
+    assert received_through_the_limit(part, {"type": "http.disconnect"}, {"type": "http.disconnect"}) == []
 
 
 def into(sent: list[Message]) -> Send:
