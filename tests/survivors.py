@@ -7,6 +7,7 @@ SURVIVORS = {
     "only its truth value is used": [
         "http/body.py: False -> None",
         "http/errors.py: False -> None",
+        "database/pool.py: False -> None",
         "database/results.py: False -> None",
         'database/schema.py: "" -> None',
     ],
@@ -18,12 +19,17 @@ SURVIVORS = {
         "database/results.py: False -> (True)",
     ],
     "no error was logged before the first one": [
+        'database/pool.py: "" -> None',
+        "database/pool.py: \"\" -> ('XX')",
         'auth/keyset.py: "" -> None',
         "auth/keyset.py: \"\" -> ('XX')",
     ],
     "a limit, or one more": [
         "http/body.py: 0 -> (1)",  # bytes; as the place of a JSON error, nobody is told
         "database/executor.py: 0.0 -> (1.0)",
+        "database/pool.py: 0.5 -> (1.5)",
+        "database/pool.py: self._idle[0].last_used <= connection.last_used"
+        " -> (self._idle[0].last_used < connection.last_used)",
         "database/adoption.py: 10 -> (11)",
         "database/adoption.py: 100_000 -> (100001)",
         "database/adoption.py: 18 -> (19)",

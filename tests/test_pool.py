@@ -67,6 +67,21 @@ def test_all_that_were_closed_are_opened_at_once(proxy: Proxy) -> None:
     with_pool(proxy.url("postgres"), play)
 
 
+@pytest.mark.proves("DATA-4")
+def test_one_that_was_closed_leaves_the_others(proxy: Proxy, admin: psycopg.Connection) -> None:
+    async def play(pool: ConnectionPool) -> None:
+        await fill(pool, proxy)
+        closed = await pool.acquire()
+        admin.execute("SELECT pg_terminate_backend(%s, 5000)", [closed.info.backend_pid])
+        pool.release(closed)
+        other = await pool.acquire()
+        assert proxy.connections == SIZE
+        await other.execute("SELECT 1")
+        pool.release(other)
+
+    with_pool(proxy.url("postgres"), play)
+
+
 def test_a_connection_that_was_closed_in_use_is_replaced(proxy: Proxy) -> None:
     async def play(pool: ConnectionPool) -> None:
         await fill(pool, proxy)
@@ -164,6 +179,24 @@ def test_a_connection_is_not_lost_with_who_got_it_too_late(proxy: Proxy) -> None
     with_pool(proxy.url("postgres"), play)
 
 
+def test_who_is_cancelled_waits_no_longer(proxy: Proxy) -> None:
+    """Not even for an error that came in the same turn of the event loop."""
+
+    async def play(pool: ConnectionPool) -> None:
+        proxy.stall()
+        for error in None, psycopg.OperationalError():
+            waiting = asyncio.create_task(pool.acquire())
+            await asyncio.sleep(0)
+            if error:
+                pool._waiting[0].set_exception(error)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert not pool._waiting
+
+    with_pool(proxy.url("postgres"), play)
+
+
 @pytest.mark.proves("DATA-5")
 def test_a_failure_is_for_those_who_waited_when_the_attempt_began(proxy: Proxy) -> None:
     async def play(pool: ConnectionPool) -> None:
@@ -178,8 +211,14 @@ def test_a_failure_is_for_those_who_waited_when_the_attempt_began(proxy: Proxy) 
         late = asyncio.create_task(pool.acquire())
         await asyncio.sleep(0)
         proxy.flow()
-        pool.release(await late)
-        await eventually(lambda: proxy.open_connections == SIZE)
+        lent = [await late, await pool.acquire(), await pool.acquire()]
+        proxy.cut()
+        proxy.stall()
+        for each in lent:
+            pool.release(each)
+        late = asyncio.create_task(pool.acquire())
+        await eventually(lambda: proxy.open_connections == SIZE)  # all at once again
+        late.cancel()
 
     with_pool(proxy.url("postgres"), play)
 
@@ -189,7 +228,7 @@ def test_a_connection_that_was_closed_while_it_was_opened(proxy: Proxy, monkeypa
     closed = [True] * SIZE
 
     async def play(pool: ConnectionPool) -> None:
-        with pytest.raises(psycopg.OperationalError, match="the server closed the new connection"):
+        with pytest.raises(psycopg.OperationalError, match=r"^the server closed the new connection$"):
             await acquire(pool, 5)
         pool.release(await acquire(pool, 5))
         assert not closed
@@ -217,6 +256,26 @@ def test_fewer_connections_than_wanted_are_used(
         assert len(messages) == len(set(messages))
 
     with_pool(url("postgres").replace("postgres@", "single@"), play)
+
+
+@pytest.mark.proves("DATA-5")
+def test_an_error_is_logged_again_after_the_pool_was_full(
+    admin: psycopg.Connection, url: Callable[[str], str], caplog: pytest.LogCaptureFixture
+) -> None:
+    admin.execute("CREATE ROLE limited LOGIN")
+
+    async def play(pool: ConnectionPool) -> None:
+        for times in 1, 2:
+            admin.execute("ALTER ROLE limited CONNECTION LIMIT 1")
+            only = await acquire(pool, 5)
+            await eventually(lambda: caplog.text.count("too many connections") == times)  # noqa: B023  # as above
+            admin.execute("ALTER ROLE limited CONNECTION LIMIT -1")
+            others = [await acquire(pool, 5) for _ in range(SIZE - 1)]
+            for each in only, *others:
+                each.finish()
+                pool.release(each)
+
+    with_pool(url("postgres").replace("postgres@", "limited@"), play)
 
 
 def test_closed_in_the_middle(proxy: Proxy) -> None:
@@ -251,7 +310,9 @@ def test_attempts_that_are_given_up_leave_no_connection_open(proxy: Proxy) -> No
         pool = ConnectionPool(proxy.url("postgres"), size=10)
         pool.fill()
         await eventually(lambda: proxy.open_connections == 10)
-        await pool.close()
+        async with asyncio.timeout(5):
+            await pool.close()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
         deadline = time.monotonic() + 5
         while proxy.open_connections:
             assert time.monotonic() < deadline

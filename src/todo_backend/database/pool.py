@@ -109,8 +109,6 @@ class ConnectionPool:
     async def close(self) -> None:
         """Close every idle connection now, and each one in use when it is released."""
         self._is_closed = True
-        if self._pause:
-            self._pause.cancel()
         for attempt in self._opening:
             attempt.cancel()
         await asyncio.gather(*self._opening, return_exceptions=True)
