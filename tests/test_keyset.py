@@ -473,6 +473,16 @@ def test_a_bug_in_the_fetch_is_not_an_unavailable_key_set(monkeypatch: pytest.Mo
 
 
 @pytest.mark.proves("BA-3")
+def test_a_reason_has_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> None:
+        raise httpx2.HTTPError("the first\nthe second")
+
+    monkeypatch.setattr(httpx2.AsyncClient, "get", fail)
+    with pytest.raises(NoKeySet, match=r"^the first$"):
+        asyncio.run(fetch("http://localhost"))
+
+
+@pytest.mark.proves("BA-3")
 def test_a_bug_in_the_client_is_not_an_unavailable_key_set(monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(*_: object) -> None:
         raise ExceptionGroup("somewhere", [AssertionError()])
