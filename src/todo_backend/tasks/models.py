@@ -110,9 +110,8 @@ class Task(SQLModel, table=True):
     id: int | None = Field(
         default=None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity(maxvalue=MAX_ID)]
     )
-    user_id: str = Field(
-        sa_type=Text
-    )  # the user's id in Better Auth; without a foreign key, because Better Auth owns its tables
+    # The user's id in Better Auth, without a foreign key, because Better Auth owns its tables.
+    user_id: str = Field(sa_type=Text)
     title: str = Field(max_length=TITLE_MAX_LENGTH)
     description: str | None = Field(default=None, max_length=DESCRIPTION_MAX_LENGTH)
     completed: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
