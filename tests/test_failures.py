@@ -379,7 +379,22 @@ def test_names_are_not_texts(speaker: Speaker) -> None:
 
 @pytest.mark.proves("FAIL-1")
 @pytest.mark.parametrize(
-    "sqlstate", ["57P01", "57P03", "57014", "53300", "53100", "08006", "08P01", "25006", "40001", "55P03", "58030"]
+    "sqlstate",
+    [
+        "57P01",
+        "57P03",
+        "57014",
+        "53300",
+        "53100",
+        "08006",
+        "08P01",
+        "25006",
+        "25P03",
+        "25P04",
+        "40001",
+        "55P03",
+        "58030",
+    ],
 )
 def test_the_statement_of_an_outage(sqlstate: str) -> None:
     error = psycopg.errors.lookup(sqlstate)("words of any language")
