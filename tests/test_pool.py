@@ -193,6 +193,7 @@ def test_who_is_cancelled_waits_no_longer(proxy: Proxy) -> None:
             with pytest.raises(asyncio.CancelledError):
                 await waiting
             assert not pool._waiting
+        await eventually(lambda: proxy.open_connections == SIZE)
 
     with_pool(proxy.url("postgres"), play)
 
@@ -211,14 +212,28 @@ def test_a_failure_is_for_those_who_waited_when_the_attempt_began(proxy: Proxy) 
         late = asyncio.create_task(pool.acquire())
         await asyncio.sleep(0)
         proxy.flow()
-        lent = [await late, await pool.acquire(), await pool.acquire()]
+        pool.release(await late)
+        await eventually(lambda: proxy.open_connections == SIZE)
+
+    with_pool(proxy.url("postgres"), play)
+
+
+@pytest.mark.proves("DATA-5")
+def test_after_a_success_all_are_opened_at_once_again(proxy: Proxy) -> None:
+    async def play(pool: ConnectionPool) -> None:
+        proxy.refuse()
+        with pytest.raises(psycopg.OperationalError):
+            await acquire(pool, 5)
+        proxy.flow()
+        lent = [await acquire(pool, 5) for _ in range(SIZE)]
         proxy.cut()
         proxy.stall()
         for each in lent:
             pool.release(each)
-        late = asyncio.create_task(pool.acquire())
-        await eventually(lambda: proxy.open_connections == SIZE)  # all at once again
-        late.cancel()
+        made = proxy.connections
+        with pytest.raises(TimeoutError):
+            await acquire(pool, 0.1)
+        await eventually(lambda: proxy.connections == made + SIZE)
 
     with_pool(proxy.url("postgres"), play)
 
