@@ -5,6 +5,7 @@ They are written as mutation.py prints them, without the line number.
 
 SURVIVORS = {
     "only its truth value is used": [
+        'database/failures.py: "" -> None',
         "http/body.py: False -> None",
         "http/errors.py: False -> None",
         "database/pool.py: False -> None",
@@ -60,6 +61,8 @@ SURVIVORS = {
         "database/results.py: self._results.clear() -> pass"
     ],
     "the text that is not JSON is not told": ["http/body.py: \"\" -> ('XX')"],
+    "any name will do where there is one host": ["database/failures.py: \"\" -> ('XX')"],
+    "the texts are looked for in it, and their ends are not": ["database/failures.py: r\"\\2\" -> ('\\\\2XX')"],
     "wait() raises the same": ["database/results.py: raise -> pass"],
     "a pause that makes a race with a server that stops less likely": [
         "database/executor.py: 0.05 -> (1.05)",

@@ -32,9 +32,10 @@ def error_of(url: str) -> psycopg.Error:
 
 
 def assert_refused(error: Exception, text: str, hint: str) -> None:
+    """Check what is told; a line break in the text stands for the end."""
     assert failures.is_rejected_connection(error), error
     assert not failures.is_unavailable(error)
-    assert text in failures.describe(error)
+    assert text in failures.describe(error) + "\n"
     assert "\n" not in failures.explain(error)
     assert hint in failures.hint(error)
 
@@ -205,7 +206,7 @@ HERE = str(Path(__file__))
 @pytest.mark.parametrize(
     ("parameters", "text", "hint"),
     [
-        ("sslnegotiation=direct", "(sslnegotiation=direct)", "Leave sslnegotiation=direct out"),
+        ("sslnegotiation=direct", " (sslnegotiation=direct)\n", "Leave sslnegotiation=direct out"),
         ("require_auth=md5", 'authentication method requirement "md5" failed', "require_auth"),
         ("min_protocol_version=3.2", "server only supports protocol version 3.0", "Leave min_protocol_version"),
         (f"sslcert={HERE}", "could not read certificate file", "sslcert"),
@@ -415,7 +416,27 @@ def test_a_timeout_and_a_bug() -> None:
     assert_unavailable(TimeoutError(), "no answer in time", "Check that the server runs")
     bug = psycopg.errors.UndefinedColumn("no such column")
     assert not failures.is_unavailable(bug)
+    assert failures.hint(bug) == ""
     assert failures.explain(bug) == "no such column"
+
+
+@pytest.mark.proves("FAIL-1")
+@pytest.mark.parametrize(
+    ("text", "described"),
+    [
+        ("one\n\n  two \tand\nthree.\nfour?\nfive", "one. two and. three. four? five"),
+        ("one:\ntwo;\nthree,\nXX\nfour\n", "one: two; three, XX. four"),
+        (
+            "several attempts failed\n- host: a, port: 1, hostaddr: 192.0.2.1: no route\n"
+            "- host: b, port: 1, hostaddr: 192.0.2.2: connection to server at b failed: refused\n",
+            "no route; connection to server at b failed: refused",
+        ),
+    ],
+)
+def test_what_is_said_is_one_line(text: str, described: str) -> None:
+    error = psycopg.OperationalError(text)
+    assert failures.describe(error) == described
+    assert failures.explain(error) == f"{described.removesuffix('.')}. {failures.hint(error)}"
 
 
 @pytest.mark.proves("FAIL-1")
