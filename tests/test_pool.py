@@ -284,6 +284,11 @@ def test_an_error_is_logged_again_after_the_pool_was_full(
             admin.execute("ALTER ROLE limited CONNECTION LIMIT 1")
             only = await acquire(pool, 5)
             await eventually(lambda: caplog.text.count("too many connections") == times)  # noqa: B023  # as above
+            only.finish()
+            pool.release(only)
+            only = await acquire(pool, 5)
+            await asyncio.sleep(2 * module.RETRY_PAUSE)
+            assert caplog.text.count("too many connections") == times  # it was not full meanwhile
             admin.execute("ALTER ROLE limited CONNECTION LIMIT -1")
             others = [await acquire(pool, 5) for _ in range(SIZE - 1)]
             for each in only, *others:
