@@ -4,9 +4,11 @@ mutmut 3 finds the code that a test reaches only in the process of the test, and
 process; cosmic-ray has only one copy of the sources. Here each worker has a copy of the repository. It changes one
 place of a file, and runs that file's tests until one fails, those first that failed last: neighbours fail alike.
 
-.mutation/ has the results: what was killed, or is explained in survivors.py, is not tried again until the file
-changes. Annotations, type aliases, docstrings, log statements and the options of dataclasses, which change nothing
-that a user sees, are not mutated.
+A whole run takes hours. .mutation/ has the results: what was killed, or is explained in survivors.py, is not tried
+again until the file changes.
+
+Annotations, type aliases, docstrings, log statements and the options of dataclasses, which change nothing that a
+user sees, are not mutated.
 """
 
 import ast
@@ -55,8 +57,8 @@ FORKS.set_forkserver_preload(["fastapi", "httpx2", "hypothesis", "psycopg", "pyt
 
 # The tests of each file, the quickest first.
 TESTS = {
-    "auth/dependencies.py": ["test_auth", "test_openapi"],
     "auth/claims.py": ["test_auth", "test_check_token", "test_keyset", "test_hostile_tokens"],
+    "auth/dependencies.py": ["test_auth", "test_openapi"],
     "auth/keyset.py": [
         "test_auth.py::test_without_a_key_set_nothing_asymmetric_is_loaded",
         "test_keyset",
@@ -77,25 +79,6 @@ TESTS = {
         "test_cli",
     ],
     "auth/verifier.py": ["test_keyset", "test_auth", "test_hostile_tokens", "test_check_token", "test_check"],
-    "http/cors.py": ["test_errors"],
-    "http/endpoints.py": ["test_endpoints"],
-    "http/errors.py": ["test_errors", "test_auth"],
-    "http/openapi.py": ["test_openapi"],
-    "http/paths.py": ["test_errors"],
-    "http/strict_json.py": ["test_errors", "test_keyset"],
-    "http/validation.py": ["test_errors", "test_tasks"],
-    "tasks/messages.py": ["test_errors", "test_tasks"],
-    "tasks/models.py": [
-        "test_tasks",
-        "test_errors",
-        "test_openapi",
-        "test_statement",
-        "test_session.py::test_a_route_with_a_session",
-        "test_database",
-    ],
-    "tasks/routes.py": ["test_tasks", "test_openapi", "test_errors"],
-    "tasks/ownership.py": ["test_tasks", "test_model", "test_statement"],
-    "tasks/store.py": ["test_tasks", "test_model", "test_statement"],
     "cli/adopt.py": ["test_adopt"],
     "database/adoption.py": ["test_adopt"],
     "database/adoption_plan.py": ["test_adopt"],
@@ -130,7 +113,26 @@ TESTS = {
     ],
     "database/upgrade.py": ["test_schema"],
     "http/body.py": ["test_endpoints", "test_errors", "test_hostile_http"],
+    "http/cors.py": ["test_errors"],
+    "http/endpoints.py": ["test_endpoints"],
+    "http/errors.py": ["test_errors", "test_auth"],
+    "http/openapi.py": ["test_openapi"],
+    "http/paths.py": ["test_errors"],
+    "http/strict_json.py": ["test_errors", "test_keyset"],
+    "http/validation.py": ["test_errors", "test_tasks"],
     "server/protocol.py": ["test_hostile_http", "test_protocol"],
+    "tasks/messages.py": ["test_errors", "test_tasks"],
+    "tasks/models.py": [
+        "test_tasks",
+        "test_errors",
+        "test_openapi",
+        "test_statement",
+        "test_session.py::test_a_route_with_a_session",
+        "test_database",
+    ],
+    "tasks/ownership.py": ["test_tasks", "test_model", "test_statement"],
+    "tasks/routes.py": ["test_tasks", "test_openapi", "test_errors"],
+    "tasks/store.py": ["test_tasks", "test_model", "test_statement"],
 }
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {

@@ -473,22 +473,21 @@ def test_a_bug_in_the_fetch_is_not_an_unavailable_key_set(monkeypatch: pytest.Mo
 
 
 @pytest.mark.proves("BA-3")
-def test_a_reason_has_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "raised", "text"),
+    [
+        (httpx2.HTTPError("the first\nthe second"), NoKeySet, "^the first$"),
+        (ExceptionGroup("a bug", [AssertionError()]), ExceptionGroup, "^a bug"),
+    ],
+)
+def test_a_reason_is_one_line_and_a_bug_is_none(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, raised: type[Exception], text: str
+) -> None:
     async def fail(*_: object) -> None:
-        raise httpx2.HTTPError("the first\nthe second")
+        raise error
 
     monkeypatch.setattr(httpx2.AsyncClient, "get", fail)
-    with pytest.raises(NoKeySet, match=r"^the first$"):
-        asyncio.run(fetch("http://localhost"))
-
-
-@pytest.mark.proves("BA-3")
-def test_a_bug_in_the_client_is_not_an_unavailable_key_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(*_: object) -> None:
-        raise ExceptionGroup("somewhere", [AssertionError()])
-
-    monkeypatch.setattr(httpx2.AsyncClient, "get", fail)
-    with pytest.raises(ExceptionGroup, match="somewhere"):
+    with pytest.raises(raised, match=text):
         asyncio.run(fetch("http://localhost"))
 
 

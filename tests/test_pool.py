@@ -1,6 +1,7 @@
 """The connection pool."""
 
 import asyncio
+import contextlib
 import gc
 import socket
 import time
@@ -73,6 +74,7 @@ def test_one_that_was_closed_leaves_the_others(proxy: Proxy, admin: psycopg.Conn
         await fill(pool, proxy)
         closed = await pool.acquire()
         admin.execute("SELECT pg_terminate_backend(%s, 5000)", [closed.info.backend_pid])
+        await eventually(closed.was_closed_by_server)  # when the proxy has passed it on
         pool.release(closed)
         other = await pool.acquire()
         assert proxy.connections == SIZE
@@ -279,21 +281,35 @@ def test_an_error_is_logged_again_after_the_pool_was_full(
 ) -> None:
     admin.execute("CREATE ROLE limited LOGIN")
 
+    async def acquire_at_last(pool: ConnectionPool) -> Connection:
+        while True:
+            with contextlib.suppress(psycopg.OperationalError):  # of several at once, the server may refuse each
+                return await acquire(pool, 5)
+
+    def end(pool: ConnectionPool, *connections: Connection) -> None:
+        """Let the server end their sessions before the next ones begin: it counts them."""
+        for each in connections:
+            admin.execute("SELECT pg_terminate_backend(%s, 5000)", [each.info.backend_pid])
+        for each in connections:
+            pool.release(each)
+
+    async def assert_logged(times: int) -> None:
+        def are_logged() -> bool:
+            return caplog.text.count("too many connections") == times
+
+        await eventually(are_logged)
+        await asyncio.sleep(2 * module.RETRY_PAUSE)
+        assert are_logged()
+
     async def play(pool: ConnectionPool) -> None:
         for times in 1, 2:
             admin.execute("ALTER ROLE limited CONNECTION LIMIT 1")
-            only = await acquire(pool, 5)
-            await eventually(lambda: caplog.text.count("too many connections") == times)  # noqa: B023  # as above
-            only.finish()
-            pool.release(only)
-            only = await acquire(pool, 5)
-            await asyncio.sleep(2 * module.RETRY_PAUSE)
-            assert caplog.text.count("too many connections") == times  # it was not full meanwhile
+            for _ in range(2):  # a new connection alone does not make it full
+                only = await acquire_at_last(pool)
+                await assert_logged(times)
+                end(pool, only)
             admin.execute("ALTER ROLE limited CONNECTION LIMIT -1")
-            others = [await acquire(pool, 5) for _ in range(SIZE - 1)]
-            for each in only, *others:
-                each.finish()
-                pool.release(each)
+            end(pool, *[await acquire(pool, 5) for _ in range(SIZE)])
 
     with_pool(url("postgres").replace("postgres@", "limited@"), play)
 
