@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.frontend import require
+from tests.frontend import free_port, require
 from tests.service import SECRET, Service, bearer, environment, run, running, start, wait_until
 from todo_backend.server import reload
 from todo_backend.server import run as server
@@ -63,9 +63,9 @@ def test_a_host_that_is_given_is_the_only_one(tmp_path: Path, url: Callable[[str
 @pytest.mark.proves("CLI-8", "CLI-13")
 @pytest.mark.usefixtures("has_ipv6")
 def test_a_port_that_is_busy_on_one_address_is_one_clear_line(tmp_path: Path) -> None:
-    with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
-        port = str(taken.getsockname()[1])
-        ended = run(tmp_path, "dev", "--port", port)
+    port = free_port()
+    with socket.create_server(("::1", port), family=socket.AF_INET6):
+        ended = run(tmp_path, "dev", "--port", str(port))
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith(
         f"Cannot listen on ::1, port {port}: Address already in use. Is the service running"
