@@ -14,6 +14,7 @@ import psycopg
 import pytest
 import uvicorn
 from pydantic import SecretStr
+from sqlalchemy.exc import OperationalError
 from sqlmodel import col, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -25,6 +26,7 @@ from todo_backend.database.connection import Connection
 from todo_backend.database.engine import create_engine
 from todo_backend.database.pool import ConnectionPool
 from todo_backend.database.session import SessionDep
+from todo_backend.database.timeouts import StatementTimeout
 from todo_backend.database.upgrade import LOCK
 from todo_backend.main import create_app
 from todo_backend.settings import Settings
@@ -237,6 +239,21 @@ def test_a_session_that_is_cancelled_gives_its_connection_back(
             connection = await pool.acquire()
         assert connection.autocommit
         pool.release(connection)
+        await pool.close()
+
+    asyncio.run(play())
+
+
+@pytest.mark.proves("DATA-13", "DATA-5")
+def test_a_session_that_gets_no_connection_in_time(proxy: Proxy) -> None:
+    async def play() -> None:
+        pool = ConnectionPool(proxy.url("postgres"), size=1)
+        lent = await pool.acquire()
+        async with AsyncSession(create_engine(pool, timeout=0.1)) as db:
+            with pytest.raises(OperationalError, match=r"no connection in time\n") as raised:
+                await db.exec(select(1))
+        assert isinstance(raised.value.orig, StatementTimeout)
+        pool.release(lent)
         await pool.close()
 
     asyncio.run(play())
