@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import textwrap
@@ -226,7 +227,9 @@ def test_the_tasks_of_an_older_version_are_kept(tmp_path: Path, monkeypatch: pyt
 def test_the_socket_is_where_its_path_does_no_harm(data: str, own: bool) -> None:
     folder = _socket_folder(Path(data), Path())
     assert (folder == Path(data)) == own
-    assert own or (re.fullmatch(r"[\w./-]+", str(folder)) and folder.is_dir())
+    if not own:
+        assert re.fullmatch(r"[\w./-]+", str(folder))
+        assert stat.filemode(folder.stat().st_mode) == "drwx------"
 
 
 @pytest.mark.posix

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from tests import checklist
 from todo_backend.cli import commands as cli
+from todo_backend.database import pool, timeouts
 from todo_backend.http import errors
 from todo_backend.http.errors import TodoError
 from todo_backend.tasks import messages
@@ -61,6 +62,18 @@ def test_the_answers_look_as_shown(client: httpx2.Client) -> None:
     assert list(shown_task) == list(task)
     assert shown_task == task | {name: shown_task[name] for name in varying}
     assert shown_error == client.post("/api/tasks", json={}).json()
+
+
+@pytest.mark.proves("DOC-1")
+def test_the_timeouts_are_as_said() -> None:
+    specification = " ".join(SPECIFICATION.split())
+    for said in (
+        f"A statement has {timeouts.DATABASE_TIMEOUT:.0f} seconds",
+        f"cancelled at the server within {timeouts.CANCEL_TIMEOUT} seconds",
+        f"`connect_timeout` of the URL, or {timeouts.CONNECT_TIMEOUT} seconds if that is missing",
+        f"they run one at a time with {pool.RETRY_PAUSE} seconds in between",
+    ):
+        assert said in specification
 
 
 @pytest.mark.proves("DOC-1")

@@ -37,13 +37,18 @@ def assert_refused(error: Exception, text: str, hint: str) -> None:
     assert not failures.is_unavailable(error)
     assert text in failures.describe(error) + "\n"
     assert "\n" not in failures.explain(error)
-    assert hint in failures.hint(error)
+    assert_hint(error, hint)
 
 
 def assert_unavailable(error: Exception, text: str, hint: str) -> None:
     assert failures.is_unavailable(error), error
     assert text in failures.describe(error)
-    assert hint in failures.hint(error)
+    assert_hint(error, hint)
+
+
+def assert_hint(error: Exception, part: str) -> None:
+    assert part in failures.hint(error)
+    assert failures.explain(error).endswith(".")
 
 
 @pytest.fixture(scope="module")
@@ -409,7 +414,7 @@ def test_a_refused_statement(sqlstate: str) -> None:
     error = psycopg.errors.lookup(sqlstate)("words of any language")
     assert failures.is_rejected_statement(error)
     assert not failures.is_unavailable(error)
-    assert "todo-backend check" in failures.explain(DBAPIError("", None, error))
+    assert_hint(DBAPIError("", None, error), "todo-backend check")
 
 
 def test_a_timeout_and_a_bug() -> None:

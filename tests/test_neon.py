@@ -80,7 +80,9 @@ def test_a_pooler_in_statement_mode_is_refused(tmp_path: Path, strict: Server) -
     with pgbouncer.running(strict, mode="statement") as port:
         url = strict.url(strict.new_database(), "?sslmode=require", port=port)
         ended = run(tmp_path, "serve", "--port", "0", DATABASE_URL=url, **SETTINGS)
-    assert "transaction blocks not allowed in statement pooling mode. Set pool_mode = transaction" in refusal(ended)
+    line = refusal(ended)
+    assert "transaction blocks not allowed in statement pooling mode. Set pool_mode = transaction" in line
+    assert line.endswith("without this pooler.")
 
 
 @pytest.mark.proves("DATA-7")

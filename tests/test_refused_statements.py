@@ -50,7 +50,9 @@ def test_five_privileges_suffice(app: Service) -> None:
 def test_a_missing_privilege_ends_the_start(application: Application) -> None:
     application.execute(f"REVOKE INSERT, UPDATE ON tasks FROM {application.role}")
     try:
-        with pytest.raises(PermanentDatabaseError, match="INSERT, UPDATE missing on public"):
+        with pytest.raises(
+            PermanentDatabaseError, match=r"INSERT, UPDATE missing on public\.tasks\. .* privileges\.$"
+        ):
             migrate(application.url)
     finally:
         application.execute(f"GRANT INSERT, UPDATE ON tasks TO {application.role}")
@@ -132,7 +134,7 @@ def test_the_next_id_is_taken(app: Service, application: Application) -> None:
         application.execute(f"SELECT setval('tasks_id_seq', {task['id']}, false)")
         answer, log = new_lines(app, lambda: client.post("/api/tasks", json={"title": "x"}))
         assert answer.status_code == 500
-        assert "The next id is taken" in log
+        assert "The next id is taken. `todo-backend check` prints the statement that corrects it.\n" in log
         assert client.post("/api/tasks", json={"title": "x"}).status_code == 201
 
 
@@ -164,6 +166,7 @@ def test_the_restore_of_a_dump_leaves_its_search_path_behind(tmp_path: Path, str
             assert_unavailable(answer)
             assert "public.tasks is missing" in log
             assert "left another search_path on a connection of the pooler" in log
+            assert log.endswith("without -pooler.\n")
             assert "Traceback" not in log
             checked = invoke(tmp_path, "check", DATABASE_URL=url, BETTER_AUTH_SECRET=SECRET)
             assert "public.tasks is not on the search path ()" in checked.stdout

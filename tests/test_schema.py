@@ -1,7 +1,7 @@
 """The schema in databases that others use too, and that hold something already."""
 
 import asyncio
-import logging
+import shutil
 import signal
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ from todo_backend.database.connection import Connection
 from todo_backend.database.migrations import VERSIONS
 from todo_backend.database.schema import Status
 from todo_backend.database.startup import PermanentDatabaseError, open_database
-from todo_backend.database.upgrade import lock, prepare_schema, upgrade
+from todo_backend.database.upgrade import lock, upgrade
 from todo_backend.tasks.models import MAX_ID
 
 ROOT = Path(__file__).parent.parent
@@ -49,7 +49,7 @@ LARGEST = [(MAX_ID,)]
 def test_another_projects_alembic_is_left_alone(here: Database, revision: str) -> None:
     here.execute(OTHER_ALEMBIC + f"('{revision}')")
     before = here.execute("SELECT xmin, ctid, * FROM alembic_version")
-    assert "Made the table public.tasks" in here.start()
+    assert "Made the table public.tasks\n" in here.start()
     assert here.version == NEWEST
     assert here.execute("SELECT xmin, ctid, * FROM alembic_version") == before
 
@@ -64,7 +64,7 @@ def test_a_database_of_the_first_release_is_taken_over(here: Database) -> None:
     )
     here.execute("INSERT INTO tasks (user_id, title) VALUES ('u', 'x')")
     before = here.execute("SELECT xmin, ctid, * FROM tasks"), here.execute("SELECT xmin, * FROM alembic_version")
-    assert "Took over the table public.tasks, which had no schema version" in here.start()
+    assert "Took over the table public.tasks, which had no schema version\n" in here.start()
     assert here.version == NEWEST
     assert here.largest_id == LARGEST
     after = here.execute("SELECT xmin, ctid, * FROM tasks"), here.execute("SELECT xmin, * FROM alembic_version")
@@ -151,7 +151,7 @@ def test_a_table_that_is_gone_is_made_again(tmp_path: Path, here: Database) -> N
     ended = invoke(tmp_path, "check", DATABASE_URL=here.url, BETTER_AUTH_SECRET=SECRET)
     assert check_rows(ended)["Schema"] == "FAIL The table public.tasks is gone"
     assert "Start the service: it makes the table again" in ended.stdout
-    assert "Made the table public.tasks again, which was gone" in here.start()
+    assert "Made the table public.tasks again, which was gone\n" in here.start()
     assert (here.version, here.largest_id) == (NEWEST, LARGEST)
     assert "table" not in here.start()
 
@@ -293,20 +293,43 @@ def test_without_the_right_to_read_the_version_the_start_ends(
 
 
 @pytest.mark.proves("SCHEMA-6")
-def test_a_worker_that_was_not_the_first_does_nothing(here: Database, caplog: pytest.LogCaptureFixture) -> None:
-    def start() -> None:
-        with here.connect() as connection:
-            prepare_schema(connection)
-
-    with here.connect() as first, ThreadPoolExecutor(1) as thread, caplog.at_level(logging.INFO):
+@pytest.mark.parametrize("isolation", ["read committed", "serializable"])
+def test_a_worker_that_was_not_the_first_does_nothing(
+    here: Database, database: str, admin: psycopg.Connection, isolation: str
+) -> None:
+    """Whatever isolation the database prefers, it sees what the first one has made."""
+    admin.execute(SQL("ALTER DATABASE {} SET default_transaction_isolation = {}").format(SQL(database), isolation))
+    with here.connect() as first, ThreadPoolExecutor(1) as thread:
         lock(first)
-        second = thread.submit(start)
+        second = thread.submit(here.start)
         wait_until(lambda: here.execute("SELECT pid FROM pg_locks WHERE NOT granted") != [])
         upgrade(first, "public", since="base")
         first.commit()
-        second.result()
-    assert "Made the table" not in caplog.text
+        assert second.result() == ""
     assert here.version == NEWEST
+
+
+@pytest.mark.proves("SCHEMA-6")
+def test_a_migration_leaves_the_connection_as_it_was(here: Database) -> None:
+    async def start() -> object:
+        async with open_database(here.url, pool_size=1) as opened:
+            connection = await opened.pool.acquire()
+            found = await (await connection.execute("SHOW search_path")).fetchone()
+            opened.pool.release(connection)
+            return found
+
+    assert asyncio.run(start()) == ('"$user", public',)
+    assert here.version == NEWEST
+
+
+@pytest.mark.proves("SCHEMA-6")
+def test_a_package_in_a_folder_with_a_percent_sign(
+    tmp_path: Path, here: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alembic's configuration takes it for the beginning of a variable."""
+    folder = shutil.copytree(migrations.FOLDER, tmp_path / "100 % (env)s")
+    monkeypatch.setattr(migrations, "FOLDER", folder)
+    assert "Made the table public.tasks\n" in here.start()
 
 
 @pytest.mark.proves("SCHEMA-6")
@@ -315,7 +338,7 @@ def test_a_migration_does_not_wait_for_readers(here: Database) -> None:
     here.upgrade_to("0001")
     with psycopg.connect(here.url) as reader:
         reader.execute("SELECT FROM tasks")
-        assert "Applied the migrations to the table public.tasks" in here.start()
+        assert "Applied the migrations to the table public.tasks\n" in here.start()
     assert (here.version, here.largest_id) == (NEWEST, LARGEST)
 
 
@@ -397,4 +420,4 @@ def test_a_downgrade_leaves_nothing(here: Database) -> None:
         command.downgrade(migrations.config(connection), "base")
         connection.commit()
     assert here.execute("SELECT relname FROM pg_class WHERE relname ~ 'tasks'") == []
-    assert "Made the table public.tasks" in here.start()
+    assert "Made the table public.tasks\n" in here.start()

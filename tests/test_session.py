@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,12 +13,14 @@ import httpx2
 import psycopg
 import pytest
 import uvicorn
+from fastapi.responses import StreamingResponse
 from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError
-from sqlmodel import col, func, select, update
+from sqlmodel import col, func, select, text, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tests.proxy import Proxy
+from tests.rig.database import Database
 from tests.service import SECRET, bearer, wait_until
 from todo_backend.auth.dependencies import CurrentUser
 from todo_backend.database import session, timeouts
@@ -66,6 +68,23 @@ async def read_only(db: SessionDep) -> None:
     await driver.set_read_only(True)
 
 
+async def tell_after_commit(db: SessionDep, user: CurrentUser) -> str:
+    task = Task(user_id=user["id"], title="x")
+    db.add(task)
+    await db.commit()
+    return task.title
+
+
+async def stream(db: SessionDep) -> StreamingResponse:
+    """Tell, while the response is sent, whether the session is open."""
+    await db.exec(select(1))
+
+    async def told() -> AsyncIterator[str]:
+        yield str(db.in_transaction())
+
+    return StreamingResponse(told())
+
+
 async def fail(db: SessionDep, user: CurrentUser) -> None:
     db.add(Task(user_id=user["id"], title="x" * (TITLE_MAX_LENGTH + 1)))
     await db.commit()
@@ -76,7 +95,7 @@ def application(url: str) -> Iterator[httpx2.Client]:
     """Run the service with these routes too, and yield a client."""
     settings = Settings(DATABASE_URL=SecretStr(url), BETTER_AUTH_SECRET=SecretStr(SECRET), DATABASE_POOL_SIZE=POOL)
     app = create_app(settings)
-    for route in (add_task, forget_to_commit, undo, change_all, read_only, fail):
+    for route in (add_task, forget_to_commit, undo, change_all, read_only, tell_after_commit, stream, fail):
         app.add_api_route(f"/api/{route.__name__}", route, methods=["POST"])
     server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="on", log_config=None))
     thread = threading.Thread(target=server.run)
@@ -107,6 +126,8 @@ def test_a_route_with_a_session(client: httpx2.Client, proxy: Proxy) -> None:
     assert client.post("/api/forget_to_commit").status_code == 200
     assert client.post("/api/undo").json() == len(added)
     assert client.get("/api/tasks").json() == tasks
+    assert client.post("/api/tell_after_commit").json() == "x"
+    assert client.post("/api/stream").text == "False"
     before = proxy.trips
     client.get("/api/tasks")
     assert proxy.trips == before + 1  # the connection is in autocommit again
@@ -141,24 +162,33 @@ def test_a_session_without_the_table(client: httpx2.Client, database: str, url: 
 
 @pytest.mark.proves("DATA-13")
 def test_a_session_at_a_start_that_takes_long(
-    database: str, url: Callable[[str], str], proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    here: Database, database: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another process migrates, and then the database is unavailable."""
+    """Another process migrates, and then the database is unavailable, and then there is that process again."""
     monkeypatch.setattr(session, "time_left", lambda *_: 0.5)
-    with psycopg.connect(url(database)) as other:
+    here.upgrade_to("0001")
+    with psycopg.connect(here.url) as other:
         other.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         with application(proxy.url(database)) as client:
             assert client.post("/api/add_task").status_code == 503
             proxy.refuse()
             wait_until(lambda: client.post("/api/add_task").elapsed.total_seconds() < 0.4)
             assert client.post("/api/add_task").status_code == 503
+            proxy.flow()
+            wait_until(lambda: proxy.open_connections > 0)
+            assert client.post("/api/add_task").status_code == 503
+        assert other.execute("SELECT FROM tasks").fetchall() == []
 
 
 @pytest.mark.proves("DATA-13")
-def test_a_failure_that_is_not_the_databases_is_a_bug(client: httpx2.Client) -> None:
-    for _ in range(2 * POOL):
+def test_a_failure_that_is_not_the_databases_is_a_bug(
+    client: httpx2.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(1, 2 * POOL + 1):
         answer = client.post("/api/fail")
         assert (answer.status_code, answer.json()) == (500, {"detail": "Internal server error"})
+        assert caplog.text.count("value too long for type character varying(200)\n[SQL: INSERT") == number
+    assert "xxxx" not in caplog.text
     assert client.get("/api/tasks").json() == []
 
 
@@ -186,7 +216,7 @@ def test_a_statement_is_not_sent_when_there_is_no_time_left_for_it(url: Callable
     async def ask() -> None:
         async with await Connection.open(url("postgres")) as connection:
             connection.give_back, connection.first_timeout = connection.give_up, 0.05
-            with pytest.raises(timeouts.StatementTimeout):
+            with pytest.raises(StatementTimeout, match=r"^no time left for the statement$"):
                 await connection.execute("SELECT 1")
             assert connection.is_idle
 
@@ -244,17 +274,70 @@ def test_a_session_that_is_cancelled_gives_its_connection_back(
     asyncio.run(play())
 
 
-@pytest.mark.proves("DATA-13", "DATA-5")
-def test_a_session_that_gets_no_connection_in_time(proxy: Proxy) -> None:
-    async def play() -> None:
-        pool = ConnectionPool(proxy.url("postgres"), size=1)
-        lent = await pool.acquire()
-        async with AsyncSession(create_engine(pool, timeout=0.1)) as db:
-            with pytest.raises(OperationalError, match=r"no connection in time\n") as raised:
-                await db.exec(select(1))
-        assert isinstance(raised.value.orig, StatementTimeout)
-        pool.release(lent)
+@contextlib.asynccontextmanager
+async def one_connection(url: str) -> AsyncIterator[tuple[ConnectionPool, Connection]]:
+    """Yield a pool, and its connection, which is lent."""
+    pool = ConnectionPool(url, size=1)
+    connection = await pool.acquire()
+    try:
+        yield pool, connection
+    finally:
+        connection.finish()
         await pool.close()
+
+
+def assert_timeout(error: OperationalError, text: str) -> None:
+    assert isinstance(error.orig, StatementTimeout)
+    assert str(error.orig) == text
+
+
+@pytest.mark.proves("DATA-13", "DATA-5")
+def test_a_session_that_gets_no_connection_in_time(url: Callable[[str], str]) -> None:
+    async def play() -> None:
+        async with (
+            one_connection(url("postgres")) as (pool, _),
+            AsyncSession(create_engine(pool, timeout=0.1)) as db,
+        ):
+            with pytest.raises(OperationalError) as raised:
+                await db.exec(select(1))
+            assert_timeout(raised.value, "no connection in time")
+
+    asyncio.run(play())
+
+
+@pytest.mark.proves("DATA-13", "DATA-5")
+def test_the_wait_for_a_connection_counts_for_the_first_statement(url: Callable[[str], str]) -> None:
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        async with (
+            one_connection(url("postgres")) as (pool, lent),
+            AsyncSession(create_engine(pool, timeout=2)) as db,
+        ):
+            loop.call_later(1.5, pool.release, lent)
+            began = loop.time()
+            assert (await db.exec(select(1))).one() == 1
+            assert loop.time() - began >= 1.5
+            assert (await db.exec(select(func.pg_sleep(1)))).one() == ""  # it has 2 s again
+            await db.close()
+            loop.call_later(1.5, pool.release, await pool.acquire())
+            began = loop.time()
+            with pytest.raises(OperationalError) as raised:
+                await db.exec(select(func.pg_sleep(10)))
+            assert_timeout(raised.value, "no answer in time")
+            assert 2 <= loop.time() - began < 3
+
+    asyncio.run(play())
+
+
+@pytest.mark.proves("DATA-13", "DATA-11")
+def test_a_session_prepares_no_statement(url: Callable[[str], str]) -> None:
+    """Neon's pooler would run it on another server connection, which has not prepared it."""
+
+    async def play() -> None:
+        async with one_connection(url("postgres")) as (pool, lent), AsyncSession(create_engine(pool)) as db:
+            pool.release(lent)
+            prepared = text("SELECT count(*) FROM pg_prepared_statements")
+            assert {(await db.exec(prepared)).scalar_one() for _ in range(20)} == {0}  # type: ignore[call-overload]
 
     asyncio.run(play())
 

@@ -128,7 +128,7 @@ class Connection(psycopg.AsyncConnection[Any]):
             with contextlib.suppress(psycopg.Error, TimeoutError):
                 async with asyncio.timeout(timeouts.CANCEL_TIMEOUT):
                     while self.is_running:
-                        await self.cancel_safe(timeout=timeouts.CANCEL_TIMEOUT)
+                        await self.cancel_safe()
                         with contextlib.suppress(TimeoutError):
                             async with asyncio.timeout(CANCEL_PAUSE):
                                 await self.results.wait()
