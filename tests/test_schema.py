@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from tests.proxy import Proxy
 from tests.rig.database import Database, snapshot
+from tests.rig.load import eventually
 from tests.service import SECRET, invoke, run, serving, wait_until
 from tests.test_check import rows as check_rows
 from todo_backend.database import catalogue, migrations, schema
@@ -330,6 +331,39 @@ def test_a_package_in_a_folder_with_a_percent_sign(
     folder = shutil.copytree(migrations.FOLDER, tmp_path / "100 % (env)s")
     monkeypatch.setattr(migrations, "FOLDER", folder)
     assert "Made the table public.tasks\n" in here.start()
+
+
+@pytest.mark.proves("CLI-5")
+def test_a_stop_ends_the_wait_for_a_migration_elsewhere(here: Database) -> None:
+    async def start() -> float:
+        loop = asyncio.get_running_loop()
+        async with open_database(here.url, pool_size=1, timeout=0.5) as opened:
+            assert not opened.ready
+            began = loop.time()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return loop.time() - began
+
+    with here.connect() as other:
+        lock(other)
+        assert asyncio.run(start()) < 1
+        assert here.execute("SELECT pid FROM pg_locks WHERE NOT granted") == []
+
+
+@pytest.mark.proves("DATA-6")
+def test_a_database_that_became_another_programs_is_asked_at_intervals(
+    here: Database, database: str, proxy: Proxy
+) -> None:
+    async def start() -> int:
+        async with open_database(proxy.url(database), pool_size=1):
+            proxy.flow()
+            await eventually(lambda: proxy.trips > 0)
+            before = proxy.trips
+            await asyncio.sleep(1)
+            return proxy.trips - before
+
+    here.execute(CREATE_ALL)
+    proxy.refuse()
+    assert 1 < asyncio.run(start()) < 50
 
 
 @pytest.mark.proves("SCHEMA-6")

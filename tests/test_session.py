@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Annotated, Any
 
 import httpx2
 import psycopg
 import pytest
 import uvicorn
+from fastapi import Depends, Request
 from fastapi.responses import StreamingResponse
 from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError
@@ -85,9 +86,21 @@ async def stream(db: SessionDep) -> StreamingResponse:
     return StreamingResponse(told())
 
 
+def wait_for_the_key_set(request: Request) -> None:
+    """Leave half a second, as a key set does that was waited for."""
+    request.state.waited = timeouts.REQUEST_TIMEOUT - 0.5
+
+
+async def ask_late(_: Annotated[None, Depends(wait_for_the_key_set)], db: SessionDep) -> None:
+    await db.exec(select(func.pg_sleep(5)))
+
+
 async def fail(db: SessionDep, user: CurrentUser) -> None:
     db.add(Task(user_id=user["id"], title="x" * (TITLE_MAX_LENGTH + 1)))
     await db.commit()
+
+
+ROUTES = (add_task, forget_to_commit, undo, change_all, read_only, tell_after_commit, stream, ask_late, fail)
 
 
 @contextlib.contextmanager
@@ -95,7 +108,7 @@ def application(url: str) -> Iterator[httpx2.Client]:
     """Run the service with these routes too, and yield a client."""
     settings = Settings(DATABASE_URL=SecretStr(url), BETTER_AUTH_SECRET=SecretStr(SECRET), DATABASE_POOL_SIZE=POOL)
     app = create_app(settings)
-    for route in (add_task, forget_to_commit, undo, change_all, read_only, tell_after_commit, stream, fail):
+    for route in ROUTES:
         app.add_api_route(f"/api/{route.__name__}", route, methods=["POST"])
     server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="on", log_config=None))
     thread = threading.Thread(target=server.run)
@@ -207,6 +220,14 @@ def test_a_session_has_a_time_limit(client: httpx2.Client, database: str, url: C
         assert other.execute(waiting).fetchall() == []
     assert client.post("/api/change_all").status_code == 200
     assert [task["completed"] for task in client.get("/api/tasks").json()] == [True]
+
+
+@pytest.mark.proves("DATA-13")
+def test_the_wait_for_the_key_set_counts_for_a_session(client: httpx2.Client) -> None:
+    client.post("/api/add_task")  # before the first statement of all SQLAlchemy has some of its own
+    answer = client.post("/api/ask_late")
+    assert answer.status_code == 503
+    assert 0.5 <= answer.elapsed.total_seconds() < 2
 
 
 @pytest.mark.proves("DATA-13")
