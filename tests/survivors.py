@@ -52,8 +52,8 @@ SURVIVORS = {
         "database/adoption_plan.py: rows.select(table, at_once=True) -> (rows.select(table))",
         "database/adoption_plan.py: True -> (False)",
         # The type hstore is looked up at the first session.
-        'database/engine.py: create_async_engine( "postgresql+psycopg://", async_creator=borrow, poolclass=NullPool,'
-        " hide_parameters=True, # in errors, and so in the log"
+        'database/engine.py: create_async_engine( "postgresql+psycopg://", async_creator=borrow,'
+        " poolclass=NullPool, hide_parameters=True, # in errors, and so in the log"
         " use_native_hstore=False, # looking hstore up is a round trip )"
         " -> (create_async_engine('postgresql+psycopg://', async_creator=borrow, poolclass=NullPool,"
         " hide_parameters=True))",
