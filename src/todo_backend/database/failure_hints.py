@@ -91,7 +91,7 @@ REJECTED_PARAMETER = "Correct this parameter of DATABASE_URL, or leave it out."
 
 # By text of an outage. The first match counts.
 OUTAGES = {
-    "quota|exceeded|temporarily unavailable": (
+    "quota|exceeded": (
         "Look at the limits of your plan in the Neon console. The service retries until Neon accepts it."
     ),
     "endpoint (is|has been) disabled": "Enable the compute in the Neon console. The service retries until then.",
