@@ -8,12 +8,16 @@ SURVIVORS = {
         'database/failures.py: "" -> None',
         "http/body.py: False -> None",
         "http/errors.py: False -> None",
+        "database/connection.py: False -> None",
         "database/pool.py: False -> None",
         "database/results.py: False -> None",
         'database/schema.py: "" -> None',
     ],
     "it is overwritten before it is read": [
         "auth/keyset.py: 0.0 -> None",
+        "database/connection.py: 0.0 -> None",
+        "database/connection.py: 0.0 -> (1.0)",
+        "database/connection.py: DATABASE_TIMEOUT -> None",
         "database/results.py: -1 -> None",
         "database/results.py: -1 -> (1)",
         "database/results.py: 1 -> (2)",  # as an argument of recv(), too, which only looks
@@ -27,6 +31,12 @@ SURVIVORS = {
     ],
     "a limit, or one more": [
         "http/body.py: 0 -> (1)",  # bytes; as the place of a JSON error, nobody is told
+        "database/connection.py: seconds < SHORTEST_TIMEOUT -> (seconds <= SHORTEST_TIMEOUT)",
+        "database/connection.py: 0.5 -> (1.5)",
+        "database/startup.py: 20.0 -> (21.0)",
+        "database/startup.py: 600.0 -> (601.0)",
+        "database/startup.py: 0.1 -> (1.1)",
+        "database/startup.py: 0.5 -> (1.5)",
         "database/executor.py: 0.0 -> (1.0)",
         "database/pool.py: 0.5 -> (1.5)",
         "database/pool.py: self._idle[0].last_used <= connection.last_used"

@@ -86,9 +86,11 @@ class Connection(psycopg.AsyncConnection[Any]):
 
     @property
     def is_read_only(self) -> bool:
-        """Whether the server has reported that it is read-only, as PostgreSQL 14 and newer do with an answer."""
-        reports = b"default_transaction_read_only", b"in_hot_standby"
-        return not self.closed and b"on" in map(self.pgconn.parameter_status, reports)
+        """Whether the server has reported that it is read-only, as PostgreSQL 14 and newer do with an answer.
+
+        It does not become a standby while a connection is open: that takes a restart.
+        """
+        return not self.closed and self.pgconn.parameter_status(b"default_transaction_read_only") == b"on"
 
     def was_closed_by_server(self) -> bool:
         """Tell whether the server has closed this idle connection, without a round trip.
