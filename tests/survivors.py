@@ -9,6 +9,8 @@ SURVIVORS = {
         "http/body.py: False -> None",
         "http/errors.py: False -> None",
         "database/connection.py: False -> None",
+        "database/startup.py: False -> None",
+        'database/startup.py: "" -> None',
         "database/pool.py: False -> None",
         "database/results.py: False -> None",
         'database/schema.py: "" -> None',
@@ -16,6 +18,7 @@ SURVIVORS = {
     "it is overwritten before it is read": [
         "auth/keyset.py: 0.0 -> None",
         "database/connection.py: 0.0 -> None",
+        "database/startup.py: \"\" -> ('XX')",
         "database/connection.py: 0.0 -> (1.0)",
         "database/connection.py: DATABASE_TIMEOUT -> None",
         "database/results.py: -1 -> None",

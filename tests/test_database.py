@@ -58,15 +58,18 @@ def test_many_workers_start_at_once_on_an_empty_database(
 @pytest.mark.posix
 @pytest.mark.proves("DATA-1", "CLI-5")
 def test_a_migration_elsewhere_is_waited_for(tmp_path: Path, database: str, url: Callable[[str], str]) -> None:
-    """Whoever migrates holds the lock; meanwhile the service says 503, and can be stopped."""
+    """Whoever migrates holds the lock. A request waits, and gets a 503 in the end; the service can be stopped."""
     with psycopg.connect(url(database)) as other:
         other.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         stopped = start(tmp_path, "serve", DATABASE_URL=url(database), **SECRETS)
         with serving(tmp_path, url(database), healthy=False) as service, service.client("me") as client:
             assert_unavailable(client.get("/health"))
             assert stopped.stop() == 0
-            other.rollback()
-            service.wait_until_healthy(5)
+            with ThreadPoolExecutor(1) as thread:
+                asked = thread.submit(client.get, "/api/tasks")
+                time.sleep(0.5)
+                other.rollback()
+            assert asked.result().json() == []
             assert "retrying" not in service.log.read_text()
 
 
