@@ -18,7 +18,7 @@ from tests.rig.database import Database, snapshot
 from tests.rig.load import eventually
 from tests.service import SECRET, invoke, run, serving, wait_until
 from tests.test_check import rows as check_rows
-from todo_backend.database import catalogue, migrations, schema
+from todo_backend.database import catalogue, migrations, schema, startup
 from todo_backend.database.connection import Connection
 from todo_backend.database.migrations import VERSIONS
 from todo_backend.database.schema import Status
@@ -364,6 +364,22 @@ def test_a_database_that_became_another_programs_is_asked_at_intervals(
     here.execute(CREATE_ALL)
     proxy.refuse()
     assert 1 < asyncio.run(start()) < 50
+
+
+@pytest.mark.proves("DATA-6")
+def test_a_start_without_an_answer_is_tried_again(here: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def start(other: psycopg.Connection) -> None:
+        async with open_database(here.url, pool_size=1) as opened:
+            assert not opened.ready
+            other.rollback()
+            await eventually(lambda: opened.ready)
+
+    here.start()
+    monkeypatch.setattr(startup, "DATABASE_TIMEOUT", 0.5)
+    with psycopg.connect(here.url) as other:
+        other.execute("LOCK todo_backend_version")
+        asyncio.run(start(other))
+    assert "Database unavailable, retrying: no answer in time." in here.log.text
 
 
 @pytest.mark.proves("SCHEMA-6")

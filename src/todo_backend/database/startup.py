@@ -57,7 +57,7 @@ class Database:
         return self.ready
 
     async def prepare(self) -> None:
-        """Bring the schema up to date and fill the pool, and retry until that has succeeded.
+        """Bring the schema up to date, and retry until that has succeeded.
 
         Raises:
             PermanentDatabaseError: during the start: the database cannot be used, and a retry will not help.
@@ -99,7 +99,6 @@ class Database:
             log.info("The database is ready")
         self.table = found.table
         self.ready = True
-        self.pool.fill()
 
     async def _read_schema(self) -> Schema | None:
         connection = await self.pool.acquire()
