@@ -99,10 +99,10 @@ def test_a_statement_that_is_stopped_while_it_is_sent(url: Callable[[str], str])
             asked = asyncio.create_task(connection.results.run(LENGTH.sql, [b"x" * 20_000_000]))
             await asyncio.sleep(0.1)
             asked.cancel()
-            connection.results.stop()
-            assert not loop.remove_writer(connection.fileno())
-            assert not loop.remove_reader(connection.fileno())
+            descriptor = connection.fileno()
             connection.finish()
+            assert not loop.remove_writer(descriptor)
+            assert not loop.remove_reader(descriptor)
         finally:
             os.kill(backend, signal.SIGCONT)
         with pytest.raises(asyncio.CancelledError):
