@@ -111,6 +111,14 @@ SURVIVORS = {
     "the host is not used: the pool connects": [
         "database/engine.py: \"postgresql+psycopg://\" -> ('postgresql+psycopg://XX')",
     ],
+    "any name will do": [
+        "database/embedded.py: \"users.lock\" -> ('users.lockXX')",
+        "database/embedded.py: f\"todo-backend-{digest}\" -> (f'todo-backend-{digest}' + 'XX')",
+    ],
+    "matters where one program ends in the moment in which another starts": [
+        "database/embedded.py: postgres_server.get_server(data, cleanup_mode=None)"
+        " -> (postgres_server.get_server(data))",
+    ],
     "any number will do that all processes share": ["database/upgrade.py: 8_362_450_197 -> (8362450198)"],
     "its name is for debugging": ["database/engine.py: \"waited\" -> ('waitedXX')"],
     "after a wait of 1 second, too, the database has its whole time": [

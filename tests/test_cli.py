@@ -9,12 +9,14 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import filelock
 import httpx2
 import jwt
 import psutil
@@ -171,6 +173,29 @@ def test_what_was_killed_before_it_was_complete_is_begun_anew(tmp_path: Path) ->
         connection.execute("SELECT 1")
 
 
+@pytest.mark.posix
+@pytest.mark.proves("CLI-1")
+def test_a_folder_that_a_shell_would_not_understand() -> None:
+    """Its path is short: the socket of a long one is elsewhere anyhow."""
+    with (
+        tempfile.TemporaryDirectory(prefix="it's (1)") as folder,
+        embedded_server(Path(folder)) as url,
+        psycopg.connect(url) as connection,
+    ):
+        connection.execute("SELECT 1")
+
+
+@pytest.mark.proves("CLI-3")
+def test_two_users_in_one_process_share_the_server(tmp_path: Path) -> None:
+    with embedded_server(tmp_path) as url:
+        with embedded_server(tmp_path) as the_same:
+            assert the_same == url
+        with psycopg.connect(url) as connection:
+            connection.execute("SELECT 1")
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(url)
+
+
 @pytest.mark.proves("CLI-10")
 def test_the_environment_is_as_it_was_when_the_server_has_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -224,7 +249,10 @@ def test_the_tasks_of_an_older_version_are_kept(tmp_path: Path, monkeypatch: pyt
     ("data", "own"),
     [("/home/me/todo/postgres", True), ("/home/my folder/postgres", False), ("/" + "x" * 90, False)],
 )
-def test_the_socket_is_where_its_path_does_no_harm(data: str, own: bool) -> None:
+def test_the_socket_is_where_its_path_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str, own: bool
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     folder = _socket_folder(Path(data), Path())
     assert (folder == Path(data)) == own
     if not own:
@@ -282,6 +310,8 @@ def test_dev_says_that_its_server_does_not_start(tmp_path: Path) -> None:
     (tmp_path / "postgres").write_text("in the way")
     with pytest.raises(EmbeddedServerFailed, match=r"does not start: .* File exists"):
         embedded_server(tmp_path).__enter__()
+    with filelock.ReadWriteLock(tmp_path / "users.lock", is_singleton=False).write_lock(blocking=False):
+        pass  # it is no user any longer
 
 
 @pytest.mark.posix
