@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from tests import checklist
 from todo_backend.cli import commands as cli
-from todo_backend.database import pool, timeouts
+from todo_backend.cli.adopt import STATEMENT_TIMEOUT
+from todo_backend.database import adoption, adoption_plan, pool, startup, timeouts
 from todo_backend.http import errors
 from todo_backend.http.errors import TodoError
 from todo_backend.tasks import messages
@@ -65,13 +66,19 @@ def test_the_answers_look_as_shown(client: httpx2.Client) -> None:
 
 
 @pytest.mark.proves("DOC-1")
-def test_the_timeouts_are_as_said() -> None:
+def test_the_limits_are_as_said() -> None:
     specification = " ".join(SPECIFICATION.split())
     for said in (
         f"A statement has {timeouts.DATABASE_TIMEOUT:.0f} seconds",
         f"cancelled at the server within {timeouts.CANCEL_TIMEOUT} seconds",
         f"`connect_timeout` of the URL, or {timeouts.CONNECT_TIMEOUT} seconds if that is missing",
         f"they run one at a time with {pool.RETRY_PAUSE} seconds in between",
+        f"A statement of a migration has {startup.SCHEMA_TIMEOUT / 60:g} minutes",
+        f"after {startup.START_TIMEOUT:g} seconds at most the service comes up",
+        f"tries again every {startup.PAUSE} seconds",
+        f"up to {adoption_plan.MAX_IDS} for each fault",
+        f"waits {adoption.LOCK_TIMEOUT} seconds for others that use the table",
+        f"each of its statements has {STATEMENT_TIMEOUT / 60:g} minutes",
     ):
         assert said in specification
 

@@ -59,7 +59,7 @@ class KeySet:
         self.url = url
         self._on_change = on_change
         self._keys: list[jwt.PyJWK] | None = None
-        self._last_error = ""
+        self._last_error: str | None = None
         self._fetch: asyncio.Task[None] | None = None
         self._next_fetch = 0.0  # of time.monotonic(), as is the next
         self._stale_at = 0.0
@@ -124,7 +124,7 @@ class KeySet:
                 log.warning("Could not fetch the key set %s: %s", self.url, error)
             self._last_error = str(error)
         else:
-            self._last_error = ""
+            self._last_error = None
             self._stale_at = time.monotonic() + MAX_AGE
             self._on_change()
         self._next_fetch = time.monotonic() + (RETRY_DELAY if self._keys is None else COOLDOWN)

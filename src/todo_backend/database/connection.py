@@ -15,7 +15,7 @@ from psycopg.pq.abc import PGconn
 
 from todo_backend.database import timeouts
 from todo_backend.database.results import ResultReader, has_input
-from todo_backend.database.timeouts import DATABASE_TIMEOUT, StatementTimeout, time_limit
+from todo_backend.database.timeouts import StatementTimeout, time_limit
 
 CANCEL_PAUSE = 0.5  # seconds until a cancel request without effect is repeated
 # Seconds that a session's statement needs at least. psycopg sends one cancel request, which would arrive before it.
@@ -28,7 +28,7 @@ class Connection(psycopg.AsyncConnection[Any]):
     Attributes:
         results: runs the store's statements.
         give_back: set while SQLAlchemy uses the connection: returns it to the pool when SQLAlchemy closes it.
-        timeout: seconds for each statement of SQLAlchemy.
+        timeout: seconds for each statement of SQLAlchemy, set with give_back.
         first_timeout: the same for the first one, reduced by the wait for the connection.
         last_used: when it was last released to the pool, by time.monotonic().
         is_rejected: a write failed because the session is read-only. The pool replaces it.
@@ -36,7 +36,7 @@ class Connection(psycopg.AsyncConnection[Any]):
     """
 
     give_back: Callable[[], Awaitable[None]] | None = None
-    timeout = DATABASE_TIMEOUT
+    timeout: float
     first_timeout: float | None = None
     last_used = 0.0
     is_rejected = False

@@ -39,8 +39,8 @@ class ConnectionPool:
         self._idle: list[Connection] = []  # the most recently used one is used next
         self._waiting: deque[asyncio.Future[Connection]] = deque()
         self._opening: set[asyncio.Task[Connection]] = set()
-        self._last_error = ""  # of the last attempt; empty when one succeeds
-        self._logged = ""  # the error that is in the log already; empty when the pool is full
+        self._last_error: str | None = None  # of the last attempt; None when one succeeds
+        self._logged: str | None = None  # the error that is in the log already; None when the pool is full
         self._pause: asyncio.TimerHandle | None = None  # after a failed attempt
         self._is_closed = False
 
@@ -127,10 +127,10 @@ class ConnectionPool:
             connection.finish()
             self._on_failure(psycopg.OperationalError("the server closed the new connection"), waiters)
             return
-        self._last_error = ""
+        self._last_error = None
         self._open += 1
         if self._open == self.size:
-            self._logged = ""
+            self._logged = None
         self.release(connection)
         self.fill()
 

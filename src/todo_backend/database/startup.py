@@ -49,7 +49,7 @@ class Database:
         self.table = ""
         self.was_attempted = asyncio.Event()
         self.is_starting = True
-        self._last_error = ""
+        self._last_error: str | None = None
 
     async def becomes_ready(self) -> bool:
         """Wait for the first attempt to prepare the database, and tell whether it is ready."""
