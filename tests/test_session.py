@@ -236,7 +236,8 @@ def test_a_statement_is_not_sent_when_there_is_no_time_left_for_it(url: Callable
 
     async def ask() -> None:
         async with await Connection.open(url("postgres")) as connection:
-            connection.give_back, connection.first_timeout = connection.give_up, 0.05
+            connection.give_back = connection.give_up
+            connection.timeout, connection.first_timeout = 1, 0.05
             with pytest.raises(StatementTimeout, match=r"^no time left for the statement$"):
                 await connection.execute("SELECT 1")
             assert connection.is_idle

@@ -82,7 +82,7 @@ def _run_server(folder: Path) -> Iterator[str]:
     complete.touch()
     try:
         place = server.get_postmaster_info()
-        host = quote(str(place.socket_dir or place.hostname), safe="")
+        host = quote(str(place.socket_dir or place.hostname))
         yield f"postgresql://{server.postgres_user}@/postgres?host={host}&port={place.port}"
     finally:
         users.release()
