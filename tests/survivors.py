@@ -20,10 +20,6 @@ SURVIVORS = {
         "database/connection.py: 0.0 -> None",
         "database/startup.py: \"\" -> ('XX')",
         "database/connection.py: 0.0 -> (1.0)",
-        "database/results.py: -1 -> None",
-        "database/results.py: -1 -> (1)",
-        "database/results.py: 1 -> (2)",  # as an argument of recv(), too, which only looks
-        "database/results.py: False -> (True)",
     ],
     "a limit, or one more": [
         "http/body.py: 0 -> (1)",  # bytes; as the place of a JSON error, nobody is told
@@ -66,6 +62,7 @@ SURVIVORS = {
     "0 is the only protocol that a TCP or Unix socket knows, and it has its own already": [
         "database/results.py: 0 -> (1)",
     ],
+    "recv() only looks, whatever the number of bytes": ["database/results.py: 1 -> (2)"],
     "the last result counts, whatever is left of an earlier query": [
         "database/results.py: self._results.clear() -> pass"
     ],

@@ -32,11 +32,12 @@ class ResultReader:
     See https://www.postgresql.org/docs/current/libpq-async.html.
     """
 
+    _is_sending: bool  # set by run()
+    _socket: int  # set with the event loop, and kept for stop(), when libpq may have closed it
+
     def __init__(self, pgconn: PGconn) -> None:
         self._pgconn = pgconn
         self._loop: asyncio.AbstractEventLoop | None = None  # set while the socket is registered
-        self._socket = -1  # kept for stop(), when libpq may have closed it
-        self._is_sending = False
         self._received: asyncio.Future[PGresult] | None = None
         self._results: list[PGresult] = []
 
