@@ -350,7 +350,9 @@ def run(folder: Path, tests: list[str]) -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
-    sys.exit(pytest.main([*OPTIONS, *(f"tests/{name}" if "::" in name else f"tests/{name}.py" for name in tests)]))
+    # Of its own: pytest closes the one that it shares to other users, and the embedded PostgreSQL runs as another.
+    options = [*OPTIONS, f"--basetemp={folder / 'tmp'}"]
+    sys.exit(pytest.main([*options, *(f"tests/{name}" if "::" in name else f"tests/{name}.py" for name in tests)]))
 
 
 def end(process: BaseProcess) -> None:
