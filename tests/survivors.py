@@ -62,6 +62,10 @@ SURVIVORS = {
     "0 is the only protocol that a TCP or Unix socket knows, and it has its own already": [
         "database/results.py: 0 -> (1)",
     ],
+    "flush() has nothing more to send": [
+        "database/results.py: self._pgconn.flush() > 0 -> (self._pgconn.flush() >= 0)",
+        "database/results.py: False -> (True)",
+    ],
     "recv() only looks, whatever the number of bytes": ["database/results.py: 1 -> (2)"],
     "the last result counts, whatever is left of an earlier query": [
         "database/results.py: self._results.clear() -> pass"
