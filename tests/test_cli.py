@@ -195,6 +195,8 @@ def test_two_users_in_one_process_share_the_server(tmp_path: Path) -> None:
             connection.execute("SELECT 1")
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(url)
+    with embedded_server(tmp_path) as url, psycopg.connect(url) as connection:  # it is started anew
+        connection.execute("SELECT 1")
 
 
 @pytest.mark.proves("CLI-10")
@@ -313,7 +315,7 @@ def test_dev_says_that_its_server_does_not_start(tmp_path: Path) -> None:
     (tmp_path / "postgres").write_text("in the way")
     with pytest.raises(EmbeddedServerFailed) as failed:  # with its traceback, which must not hold the lock
         embedded_server(tmp_path).__enter__()
-    assert failed.match("does not start: .* File exists")
+    assert failed.match("does not start: .* File exists: '.*/postgres'$")
     with filelock.ReadWriteLock(tmp_path / "users.lock", is_singleton=False).write_lock(blocking=False):
         pass  # it is no user any longer
 
