@@ -102,6 +102,7 @@ SURVIVORS = {
     "any name will do": [
         "database/embedded.py: \"users.lock\" -> ('users.lockXX')",
         "database/embedded.py: \"complete\" -> ('completeXX')",
+        "database/embedded.py: 16 -> (17)",
         "database/embedded.py: f\"todo-backend-{digest}\" -> (f'todo-backend-{digest}' + 'XX')",
     ],
     "matters where one program ends in the moment in which another starts": [

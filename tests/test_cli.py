@@ -263,6 +263,7 @@ def test_the_socket_is_where_its_path_does_no_harm(
     if not own:
         assert re.fullmatch(r"[\w./-]+", str(folder))
         assert stat.filemode(folder.stat().st_mode) == "drwx------"
+        assert _socket_folder(Path("/home/another's/postgres"), Path()) != folder
 
 
 @pytest.mark.posix
