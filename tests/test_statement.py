@@ -72,11 +72,14 @@ def test_more_than_the_network_takes_at_once(proxy: Proxy) -> None:
 
 def test_an_idle_connection_keeps_the_event_loop_idle(url: Callable[[str], str]) -> None:
     """A socket that can always be written to, or that the server has closed, would call it again and again."""
+    slowly = Statement(select(func.length(bindparam("text", type_=Text)), func.pg_sleep(text("1"))))
 
     async def send() -> None:
         loop = asyncio.get_running_loop()
         async with await Connection.open(url("postgres")) as connection:
-            assert await LENGTH.run_on(connection, {"text": "x" * 20_000_000}) == b"20000000"
+            busy = time.process_time()
+            assert await slowly.run_on(connection, {"text": "x" * 20_000_000}) == b"20000000"
+            assert time.process_time() - busy < 0.5
             assert not loop.remove_writer(connection.fileno())
             with psycopg.connect(url("postgres")) as other:
                 other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
