@@ -350,9 +350,11 @@ def run(folder: Path, tests: list[str]) -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
-    # Of its own: pytest closes the one that it shares to other users, and the embedded PostgreSQL runs as another.
-    options = [*OPTIONS, f"--basetemp={folder / 'tmp'}"]
-    sys.exit(pytest.main([*options, *(f"tests/{name}" if "::" in name else f"tests/{name}.py" for name in tests)]))
+    # By default all runs share a folder, and the start of each closes it to other users: under root the embedded
+    # PostgreSQL runs as such a user.
+    own_folder = f"--basetemp={folder / 'tmp'}"
+    names = [f"tests/{name}" if "::" in name else f"tests/{name}.py" for name in tests]
+    sys.exit(pytest.main([*OPTIONS, own_folder, *names]))
 
 
 def end(process: BaseProcess) -> None:

@@ -106,8 +106,13 @@ SURVIVORS = {
         "database/embedded.py: f\"todo-backend-{digest}\" -> (f'todo-backend-{digest}' + 'XX')",
     ],
     "matters where one program ends in the moment in which another starts": [
-        "database/embedded.py: postgres_server.get_server(data, cleanup_mode=None)"
-        " -> (postgres_server.get_server(data))",
+        "database/embedded.py: postgres_server.get_server(data, cleanup_mode=None, start=False)"
+        " -> (postgres_server.get_server(data, start=False))",
+    ],
+    "only the time that a second start of a running server takes": [
+        "database/embedded.py: postgres_server.get_server(data, cleanup_mode=None, start=False)"
+        " -> (postgres_server.get_server(data, cleanup_mode=None))",
+        "database/embedded.py: False -> (True)",
     ],
     "any number will do that all processes share": ["database/upgrade.py: 8_362_450_197 -> (8362450198)"],
     "its name is for debugging": ["database/engine.py: \"waited\" -> ('waitedXX')"],

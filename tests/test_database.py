@@ -70,6 +70,7 @@ def test_a_migration_elsewhere_is_waited_for(tmp_path: Path, database: str, url:
                 time.sleep(0.5)
                 other.rollback()
             assert asked.result().json() == []
+            service.wait_until_healthy(5)
             assert "retrying" not in service.log.read_text()
 
 

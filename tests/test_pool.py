@@ -357,7 +357,7 @@ def test_attempts_that_are_given_up_leave_no_connection_open(proxy: Proxy, no_ga
         async with asyncio.timeout(5):
             await pool.close()
         assert asyncio.all_tasks() == {asyncio.current_task()}
-        await eventually(lambda: proxy.open_connections == 0)
+        await eventually(lambda: proxy.open_connections == 0, seconds=5)
 
     proxy.stall()
     asyncio.run(give_up())

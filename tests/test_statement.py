@@ -217,8 +217,10 @@ def test_a_cancel_request_that_comes_before_the_statement_is_repeated(url: Calla
 
 
 def test_another_encoding_in_the_url_does_not_matter(proxy: Proxy) -> None:
+    echo = Statement(select(bindparam("text", type_=Text)))
     url = proxy.url("postgres", "&client_encoding=latin1")
-    assert asyncio.run(value_of(url, LENGTH, {"text": "\U0001f600"})) == b"1"
+    assert asyncio.run(value_of(url, echo, {"text": "\U0001f600"})).decode() == "\U0001f600"
+    assert asyncio.run(value_of(url, LENGTH, {"text": "\U0001f600"})) == b"1"  # which an echo does not tell
 
 
 async def requests(service: Service, *wanted: tuple[str, str], body: Any = None) -> list[httpx2.Response]:

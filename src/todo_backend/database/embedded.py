@@ -72,7 +72,7 @@ def _run_server(folder: Path) -> Iterator[str]:
         # initdb fails where the shell's locale is not installed, or has an encoding other than UTF-8.
         with _environment({**os.environ, "LC_ALL": "C"}):
             # Its own count of users, a list of process ids, would include those that were killed: no cleanup by it.
-            server = postgres_server.get_server(data, cleanup_mode=None)
+            server = postgres_server.get_server(data, cleanup_mode=None, start=False)
             server.start()  # get_server() would not start one that this process has stopped
     except Exception as error:  # it has no base class for its errors
         users.release()
