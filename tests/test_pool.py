@@ -255,6 +255,16 @@ def test_a_connection_that_was_closed_while_it_was_opened(proxy: Proxy, monkeypa
     with_pool(proxy.url("postgres"), play)
 
 
+async def acquire_only(pool: ConnectionPool) -> Connection:
+    """Return the one connection of a role that may have one.
+
+    The pool attempts several at once, and the server may refuse each: it counts those that it is about to refuse.
+    """
+    while True:
+        with contextlib.suppress(psycopg.OperationalError):
+            return await acquire(pool, 5)
+
+
 @pytest.mark.proves("DATA-5")
 def test_fewer_connections_than_wanted_are_used(
     admin: psycopg.Connection, url: Callable[[str], str], caplog: pytest.LogCaptureFixture
@@ -263,7 +273,7 @@ def test_fewer_connections_than_wanted_are_used(
     admin.execute("CREATE ROLE single LOGIN CONNECTION LIMIT 1")
 
     async def play(pool: ConnectionPool) -> None:
-        only = await acquire(pool, 5)
+        only = await acquire_only(pool)
         await eventually(lambda: "too many connections" in caplog.text)
         waiting = asyncio.create_task(acquire(pool, 5))
         await asyncio.sleep(2 * module.RETRY_PAUSE)
@@ -281,11 +291,6 @@ def test_an_error_is_logged_again_after_the_pool_was_full(
     admin: psycopg.Connection, url: Callable[[str], str], caplog: pytest.LogCaptureFixture
 ) -> None:
     admin.execute("CREATE ROLE limited LOGIN")
-
-    async def acquire_at_last(pool: ConnectionPool) -> Connection:
-        while True:
-            with contextlib.suppress(psycopg.OperationalError):  # of several at once, the server may refuse each
-                return await acquire(pool, 5)
 
     def end(pool: ConnectionPool, *connections: Connection) -> None:
         """Let the server end their sessions before the next ones begin: it counts them."""
@@ -306,7 +311,7 @@ def test_an_error_is_logged_again_after_the_pool_was_full(
         for times in 1, 2:
             admin.execute("ALTER ROLE limited CONNECTION LIMIT 1")
             for _ in range(2):  # a new connection alone does not make it full
-                only = await acquire_at_last(pool)
+                only = await acquire_only(pool)
                 await assert_logged(times)
                 end(pool, only)
             admin.execute("ALTER ROLE limited CONNECTION LIMIT -1")
